@@ -1,0 +1,1 @@
+"""The networks, as the paper draws them: ordinary modules, trainable, without files or streams."""

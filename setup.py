@@ -1,0 +1,39 @@
+"""Packaging of audiocodec; settings of the tools are in pyproject.toml."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "import-linter>=2.0"]
+TRAIN = ["pystoi>=0.4.1"]
+
+setup(
+    name="audiocodec",
+    version="0.1.0",
+    description="Neural audio codec: 44.1 kHz audio to about 8 kbit/s of tokens, and back",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="MIT",
+    python_requires=">=3.10",
+    packages=find_packages(include=["audiocodec", "audiocodec.*"]),
+    package_data={
+        "audiocodec": ["py.typed", "container/FORMAT.md", "weights/builtin/*"],
+    },
+    install_requires=[
+        "torch>=2.4,<3",
+        "numpy>=1.26,<3",
+        "soundfile>=0.12.1",
+        "soxr>=0.5",
+        "safetensors>=0.4.3",
+        "huggingface_hub>=0.25",
+        "argbind>=0.3.9",
+        "tqdm>=4.66",
+    ],
+    extras_require={"train": TRAIN, "test": TEST + TRAIN, "reference": ["transformers>=5"]},
+    entry_points={"console_scripts": ["audiocodec = audiocodec.cli:main"]},
+    classifiers=[
+        "License :: OSI Approved :: MIT License",
+        "Programming Language :: Python :: 3",
+        "Topic :: Multimedia :: Sound/Audio :: Compression",
+    ],
+)
