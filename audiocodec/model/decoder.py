@@ -1,0 +1,42 @@
+"""From latents back to samples (paper, section 3.1). May import: torch, model."""
+
+from torch import Tensor, nn
+
+from audiocodec.model.config import ModelConfig
+from audiocodec.model.layers import Snake, UpConv, residual_units, same_conv
+
+
+class DecoderStage(nn.Module):
+    """A transposed convolution that halves the channels, then residual units."""
+
+    def __init__(self, channels: int, stride: int, alignment: str) -> None:
+        super().__init__()
+        self.snake = Snake(channels)
+        self.up = UpConv(channels, channels // 2, stride, alignment)
+        self.units = residual_units(channels // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C / 2, T * stride)"""
+        return self.units(self.up(self.snake(x)))
+
+
+class Decoder(nn.Module):
+    """Latents to samples, a hop a latent."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        widths = [config.decoder_dim >> i for i in range(len(config.decoder_strides) + 1)]
+        self.conv_in = same_conv(config.latent_dim or widths[0], widths[0], 7)
+        self.stages = nn.Sequential(
+            *(
+                DecoderStage(w, s, config.alignment)
+                for w, s in zip(widths, config.decoder_strides, strict=False)
+            )
+        )
+        self.snake_out = Snake(widths[-1])
+        self.conv_out = same_conv(widths[-1], 1, 7)
+        self.tanh = nn.Tanh()
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(B, latent_dim, T) -> (B, 1, T * hop)"""
+        return self.tanh(self.conv_out(self.snake_out(self.stages(self.conv_in(latents)))))
