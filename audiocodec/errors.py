@@ -1,19 +1,19 @@
 """Every error that a person can act on. May import: the standard library.
 
-    CodecError                   the command prints it as one line and exits with 1
-    |-- ArgumentError            a wrong argument; a ValueError too
-    |   `-- CodesError           codes of a wrong shape, range or codebook count
-    |-- AudioError               a sound file or array that cannot be used
-    |-- ModelError               weights that cannot be had or do not fit
-    |-- OutputExists             refuses to overwrite
-    |-- OutputError              cannot be written: no such folder, no permission, disk full
-    `-- ContainerError           a .dac file that cannot be used
-        |-- NotADacFile          another kind of file
-        |-- UnsupportedVersion   made by a newer version
-        |-- DamagedHeader        the header is cut or altered: nothing can be decoded
-        |-- DamagedBlock         one block is cut or altered: the rest can be recovered
-        |-- TruncatedFile        the end is missing
-        `-- ModelMismatch        made with another model
+CodecError                   the command prints it as one line and exits with 1
+|-- ArgumentError            a wrong argument; a ValueError too
+|   `-- CodesError           codes of a wrong shape, range or codebook count
+|-- AudioError               a sound file or array that cannot be used
+|-- ModelError               weights that cannot be had or do not fit
+|-- OutputExists             refuses to overwrite
+|-- OutputError              cannot be written: no such folder, no permission, disk full
+`-- ContainerError           a .dac file that cannot be used
+    |-- NotADacFile          another kind of file
+    |-- UnsupportedVersion   made by a newer version
+    |-- DamagedHeader        the header is cut or altered: nothing can be decoded
+    |-- DamagedBlock         one block is cut or altered: the rest can be recovered
+    |-- TruncatedFile        the end is missing
+    `-- ModelMismatch        made with another model
 """
 
 

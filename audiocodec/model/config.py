@@ -22,7 +22,7 @@ class ModelConfig:
 
     encoder_dim: channels after the encoder's first convolution; each stage doubles them.
     encoder_strides, decoder_strides: downsampling and upsampling of the stages.
-    latent_dim: channels of the latent; None stands for encoder_dim * 2 ** stages.
+    latent_dim: channels of the latent; 0 stands for encoder_dim * 2 ** stages.
     decoder_dim: channels after the decoder's first convolution; each stage halves them.
     n_codebooks, codebook_size, codebook_dim: of the residual vector quantizer.
     alignment: which end of an odd upsampling is cropped more. "aligned" gives exactly
@@ -35,7 +35,7 @@ class ModelConfig:
     sample_rate: int = 44100
     encoder_dim: int = 64
     encoder_strides: tuple[int, ...] = (2, 4, 8, 8)
-    latent_dim: int | None = None
+    latent_dim: int = 0
     decoder_dim: int = 1536
     decoder_strides: tuple[int, ...] = (8, 8, 4, 2)
     n_codebooks: int = 9
@@ -46,11 +46,12 @@ class ModelConfig:
     def __post_init__(self) -> None:
         for name in ("encoder_strides", "decoder_strides"):
             object.__setattr__(self, name, _strides(name, getattr(self, name)))
-        if self.latent_dim is None and isinstance(self.encoder_dim, int):
+        _check_int("encoder_dim", self.encoder_dim, 1, MAX_WIDTH)
+        if self.latent_dim == 0:
             latent_dim = self.encoder_dim << len(self.encoder_strides)
             object.__setattr__(self, "latent_dim", latent_dim)
         _check_int("sample_rate", self.sample_rate, 1000, 768_000)
-        for name in ("encoder_dim", "decoder_dim", "latent_dim", "codebook_dim"):
+        for name in ("decoder_dim", "latent_dim", "codebook_dim"):
             _check_int(name, getattr(self, name), 1, MAX_WIDTH)
         _check_int("n_codebooks", self.n_codebooks, 1, MAX_CODEBOOKS)
         _check_int("codebook_size", self.codebook_size, 2, MAX_CODEBOOK_SIZE)

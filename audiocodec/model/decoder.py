@@ -26,12 +26,9 @@ class Decoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         widths = [config.decoder_dim >> i for i in range(len(config.decoder_strides) + 1)]
-        self.conv_in = same_conv(config.latent_dim or widths[0], widths[0], 7)
+        self.conv_in = same_conv(config.latent_dim, widths[0], 7)
         self.stages = nn.Sequential(
-            *(
-                DecoderStage(w, s, config.alignment)
-                for w, s in zip(widths, config.decoder_strides, strict=False)
-            )
+            *(DecoderStage(w, s, config.alignment) for w, s in zip(widths, config.decoder_strides))
         )
         self.snake_out = Snake(widths[-1])
         self.conv_out = same_conv(widths[-1], 1, 7)

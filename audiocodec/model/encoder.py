@@ -28,10 +28,10 @@ class Encoder(nn.Module):
         widths = [config.encoder_dim << i for i in range(len(config.encoder_strides) + 1)]
         self.conv_in = same_conv(1, widths[0], 7)
         self.stages = nn.Sequential(
-            *(EncoderStage(w, s) for w, s in zip(widths, config.encoder_strides, strict=False))
+            *(EncoderStage(w, s) for w, s in zip(widths, config.encoder_strides))
         )
         self.snake_out = Snake(widths[-1])
-        self.conv_out = same_conv(widths[-1], config.latent_dim or widths[-1], 3)
+        self.conv_out = same_conv(widths[-1], config.latent_dim, 3)
 
     def forward(self, audio: Tensor) -> Tensor:
         """(B, 1, T * hop) -> (B, latent_dim, T)"""

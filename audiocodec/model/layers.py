@@ -20,7 +20,8 @@ class Snake(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, T) -> (B, C, T)"""
         # 1e-9, as in the published weights' code, keeps a zero alpha finite.
-        return torch.addcmul(x, (self.alpha + 1e-9).reciprocal(), torch.sin(self.alpha * x).square())
+        square = torch.sin(self.alpha * x).square()
+        return torch.addcmul(x, (self.alpha + 1e-9).reciprocal(), square)
 
 
 def same_conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
@@ -31,9 +32,7 @@ def same_conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 
 
 def down_conv(in_channels: int, out_channels: int, stride: int) -> nn.Conv1d:
     """A convolution that divides a length that is a multiple of the stride by it."""
-    return nn.Conv1d(
-        in_channels, out_channels, 2 * stride, stride=stride, padding=-(-stride // 2)
-    )
+    return nn.Conv1d(in_channels, out_channels, 2 * stride, stride=stride, padding=-(-stride // 2))
 
 
 class UpConv(nn.ConvTranspose1d):

@@ -4,6 +4,7 @@ Shapes: B batch, D latent channels, d codebook channels, K codebook size, N code
 May import: torch, model.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -28,9 +29,8 @@ class VectorQuantizer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        latent_dim = config.latent_dim or 1
-        self.in_proj = nn.Conv1d(latent_dim, config.codebook_dim, 1)
-        self.out_proj = nn.Conv1d(config.codebook_dim, latent_dim, 1)
+        self.in_proj = nn.Conv1d(config.latent_dim, config.codebook_dim, 1)
+        self.out_proj = nn.Conv1d(config.codebook_dim, config.latent_dim, 1)
         self.codebook = nn.Embedding(config.codebook_size, config.codebook_dim)
 
     def nearest(self, projected: Tensor) -> Tensor:
@@ -43,13 +43,22 @@ class VectorQuantizer(nn.Module):
         """Codes (B, T) -> codebook rows (B, d, T), not normalized."""
         return self.codebook(codes).transpose(1, 2)
 
+    def latents(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
+        """Codes (B, T) -> this stage's part of the latents (B, D, T), computed in dtype."""
+        weight, bias = self.out_proj.weight.to(dtype), self.out_proj.bias
+        y = F.conv1d(self.entries(codes).to(dtype), weight)
+        return y if bias is None else y + bias.to(dtype)[:, None]
+
 
 class ResidualQuantizer(nn.Module):
     """A row of codebooks, each of which quantizes what the ones before it left over."""
 
+    stages: Sequence[VectorQuantizer]
+
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.stages = nn.ModuleList(VectorQuantizer(config) for _ in range(config.n_codebooks))
+        stages = (VectorQuantizer(config) for _ in range(config.n_codebooks))
+        self.stages = nn.ModuleList(stages)  # type: ignore[assignment]
 
     def encode(self, latents: Tensor, n_codebooks: int | None = None) -> Tensor:
         """Latents (B, D, T) -> codes int64 (B, n_codebooks, T)."""
@@ -60,19 +69,33 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, n_codebooks, T), the first ones or all -> latents (B, D, T).
+        """Codes int64 (B, n_codebooks, T), the first ones or all -> latents (B, D, T).
 
-        Raises CodesError for more codebooks than the model has; ranges are the caller's to check.
+        Shape and range are for `check`; a code out of range is an IndexError here.
         """
+        # In float64, which MPS lacks: the rounding of 32 float32 stages is heard as 1e-4 of
+        # full scale in the audio.
+        wide = torch.float32 if codes.device.type == "mps" else torch.float64
+        parts = [stage.latents(row, wide) for stage, row in zip(self.stages, codes.unbind(1))]
+        return torch.stack(parts).sum(dim=0).to(self.stages[0].codebook.weight.dtype)
+
+    def check(self, codes: Tensor) -> None:
+        """Raises CodesError for anything but whole numbers (B, n_codebooks, T) in range."""
+        if codes.dim() != 3 or codes.is_floating_point() or codes.is_complex():
+            raise CodesError(
+                f"codes are {codes.dtype} shaped {tuple(codes.shape)}; they must be whole numbers "
+                "shaped (batch, n_codebooks, frames)"
+            )
         if not 1 <= codes.shape[1] <= len(self.stages):
             raise CodesError(
                 f"codes of {codes.shape[1]} codebooks; this model has {len(self.stages)}"
             )
-        latents = None
-        for i, stage in enumerate(self.stages[: codes.shape[1]]):
-            part = stage.out_proj(stage.entries(codes[:, i]))
-            latents = part if latents is None else latents + part
-        return latents
+        size = self.stages[0].codebook.num_embeddings
+        if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < size:
+            raise CodesError(
+                f"codes from {int(codes.min())} to {int(codes.max())}; this model's codebooks "
+                f"have entries 0 to {size - 1}"
+            )
 
     def forward(self, latents: Tensor, n_active: Tensor) -> Quantized:
         """Quantize for training, with a number of codebooks of its own for every item.

@@ -1,0 +1,70 @@
+"""How exact the arithmetic is, decided once and applied around every block.
+
+May import: torch, errors.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+import torch
+
+from audiocodec.errors import ArgumentError
+
+PRECISIONS = ("exact", "fast")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """ "exact" is float32 with TF32 off, so that tokens do not drift between machines.
+
+    "fast" is bfloat16 where the device computes in it, TF32 on CUDA for what stays float32.
+    """
+
+    name: str = "exact"
+
+    def __post_init__(self) -> None:
+        if self.name not in PRECISIONS:
+            raise ArgumentError(f"precision {self.name!r} is none of {', '.join(PRECISIONS)}")
+
+    @contextmanager
+    def context(self, device: torch.device) -> Iterator[None]:
+        """Settings for one block; they are put back afterwards."""
+        fast = self.name == "fast"
+        with ExitStack() as stack:
+            if device.type == "cuda":
+                stack.enter_context(
+                    torch.backends.cudnn.flags(
+                        enabled=True, benchmark=fast, deterministic=not fast, allow_tf32=fast
+                    )
+                )
+            if fast and computes_bfloat16(device):
+                stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
+            else:
+                stack.enter_context(torch.autocast(device.type, enabled=False))
+            yield
+
+
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 there, not just emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        capability: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+        return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
+    return False
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of a name; "auto" is CUDA, else MPS, else the CPU. Raises ArgumentError."""
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ArgumentError(f"device {name!r} cannot be used here: {reason}") from error
+    return device

@@ -1,0 +1,1 @@
+"""Training: data, losses, starts and a plain trainer. May import everything but cli."""

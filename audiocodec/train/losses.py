@@ -1,0 +1,122 @@
+"""Distances between audio that can be trained on: mel, STFT, complex spectrogram.
+
+Shapes: audio (B, 1, T). Spectrograms use a periodic Hann window, a hop of a quarter window and
+reflected edges, unnormalised, as the paper's training code does. May import: torch.
+"""
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+FLOOR = 1e-5  # magnitudes below it count as silence in logarithms
+PAPER_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)  # paper, section 3.4
+PAPER_MELS = (5, 10, 20, 40, 80, 160, 320)
+
+
+def spectrogram(audio: Tensor, window: int) -> Tensor:
+    """Audio (B, 1, T) -> complex (B, window / 2 + 1, frames)."""
+    hann = _hann(window, audio.device, audio.dtype)
+    return torch.stft(audio[:, 0], window, window // 4, window=hann, return_complex=True)
+
+
+def mel_filterbank(sample_rate: int, window: int, n_mels: int) -> Tensor:
+    """Triangles of equal area from 0 Hz to Nyquist on Slaney's mel scale, (n_mels, bins).
+
+    Equal to librosa.filters.mel with its defaults (Slaney, Auditory Toolbox, 1998).
+    """
+    edges = _mel_to_hz(torch.linspace(0, _hz_to_mel(sample_rate / 2), n_mels + 2).double())
+    bins = torch.linspace(0, sample_rate / 2, window // 2 + 1, dtype=torch.float64)
+    rise = (bins - edges[:-2, None]) / (edges[1:-1] - edges[:-2])[:, None]
+    fall = (edges[2:, None] - bins) / (edges[2:] - edges[1:-1])[:, None]
+    area = 2 / (edges[2:] - edges[:-2])
+    return (torch.minimum(rise, fall).clamp(min=0) * area[:, None]).float()
+
+
+def mel_loss(
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int,
+    windows: tuple[int, ...] = PAPER_WINDOWS,
+    n_mels: tuple[int, ...] = PAPER_MELS,
+) -> Tensor:
+    """L1 between the log10 mel magnitudes, summed over window sizes (paper, section 3.4)."""
+    loss = estimate.new_zeros(())
+    for window, n in zip(windows, n_mels, strict=True):
+        mel = _filters(sample_rate, window, n, estimate.device)
+        a, b = (mel @ spectrogram(x, window).abs() for x in (estimate, reference))
+        loss = loss + F.l1_loss(_log10(a), _log10(b))
+    return loss
+
+
+def stft_loss(
+    estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = (2048, 512)
+) -> Tensor:
+    """L1 between log10 powers plus L1 between magnitudes, summed over window sizes."""
+    loss = estimate.new_zeros(())
+    for window in windows:
+        a, b = (spectrogram(x, window).abs() for x in (estimate, reference))
+        loss = loss + log_and_magnitude_l1(a, b)
+    return loss
+
+
+def log_and_magnitude_l1(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Mean L1 of log10 powers plus mean L1 of the magnitudes themselves."""
+    return 2 * F.l1_loss(_log10(estimate), _log10(reference)) + F.l1_loss(estimate, reference)
+
+
+def complex_loss(
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int,
+    windows: tuple[int, ...] = (256, 1024, 2048),
+    exponent: float = 0.5,
+) -> Tensor:
+    """Error of the complex spectrogram, phase included, relative to the reference: 1 for silence.
+
+    Magnitudes of the error and of the reference are gathered in mel bands, and the error of a
+    band and frame is divided by the reference's magnitude there to the power `exponent`: 0 weighs
+    all errors alike, so that loud low bands decide, 1 weighs every band and frame alike. Between
+    them errors hide under the signal, as in the weighting filters of speech coders. Mean over
+    window sizes.
+    """
+    loss = estimate.new_zeros(())
+    for window in windows:
+        mel = _filters(sample_rate, window, 20 + window // 32, estimate.device)
+        target = spectrogram(reference, window)
+        error = mel @ (spectrogram(estimate, window) - target).abs()
+        level = mel @ target.abs()
+        level = level + 1e-3 * level.mean(dim=(1, 2), keepdim=True) + FLOOR
+        weighted = (error * level**-exponent).sum(dim=(1, 2))
+        loss = loss + (weighted / (level ** (1 - exponent)).sum(dim=(1, 2))).mean()
+    return loss / len(windows)
+
+
+def waveform_l1(estimate: Tensor, reference: Tensor) -> Tensor:
+    """Mean absolute difference of the samples."""
+    return F.l1_loss(estimate, reference)
+
+
+def _log10(magnitudes: Tensor) -> Tensor:
+    return magnitudes.clamp(min=FLOOR).log10()
+
+
+@lru_cache(maxsize=64)
+def _hann(window: int, device: torch.device, dtype: torch.dtype) -> Tensor:
+    return torch.hann_window(window, device=device, dtype=dtype)
+
+
+@lru_cache(maxsize=64)
+def _filters(sample_rate: int, window: int, n_mels: int, device: torch.device) -> Tensor:
+    return mel_filterbank(sample_rate, window, n_mels).to(device)
+
+
+# Slaney's scale: linear below 1 kHz, 15 mel there, then logarithmic, 27 mel to a factor of 6.4.
+def _hz_to_mel(hz: float) -> float:
+    return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
+
+
+def _mel_to_hz(mel: Tensor) -> Tensor:
+    return torch.where(mel < 15, mel * 200 / 3, 1000 * 6.4 ** ((mel - 15) / 27))
