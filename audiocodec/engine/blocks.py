@@ -23,9 +23,9 @@ BLOCK_FRAMES = 64  # activations of the widest layers stay near the size of a ca
 class Regrouped:
     """Joins what is pushed and hands out pieces of one size along the last dimension."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.parts: list[Tensor] = []
+    def __init__(self, size: int, empty: Tensor) -> None:
+        self.size, self.empty = size, empty
+        self.parts: list[Tensor] = [empty]
         self.held = 0
 
     def push(self, part: Tensor) -> Iterator[Tensor]:
@@ -34,15 +34,16 @@ class Regrouped:
         self.held += part.shape[-1]
         if self.held >= self.size:
             joined = self.rest()
-            n_whole = joined.shape[-1] // self.size * self.size
+            self.held = joined.shape[-1] % self.size
+            n_whole = joined.shape[-1] - self.held
             # a copy, so that a small rest does not keep a large push alive
-            self.parts, self.held = [joined[..., n_whole:].clone()], joined.shape[-1] - n_whole
-            yield from joined[..., :n_whole].split(self.size, dim=-1) if n_whole else ()
+            self.parts = [joined[..., n_whole:].clone()]
+            yield from joined[..., :n_whole].split(self.size, dim=-1)
 
     def rest(self) -> Tensor:
         """Everything that is held, in one tensor; nothing is held afterwards."""
         joined = torch.cat(self.parts, dim=-1)
-        self.parts, self.held = [], 0
+        self.parts, self.held = [self.empty], 0
         return joined
 
 
@@ -77,21 +78,32 @@ class StreamEncoder(_Ended):
         self.device = next(model.parameters()).device
         self.latency = block_frames * self.config.hop + self.config.encoder_reach
         self._network = stream_of(model.encoder, batch)
-        self._samples = Regrouped(block_frames * self.config.hop)
-        self._samples.parts = [torch.zeros(batch, 1, 0)]
+        self._samples = Regrouped(block_frames * self.config.hop, torch.zeros(batch, 1, 0))
         self.n_samples = 0
 
     @torch.inference_mode()
     def push(self, samples: Tensor) -> Tensor:
-        """Samples float (B, 1, any number) -> codes int64 (B, n_codebooks, what is complete)."""
+        """Samples float (B, 1, any number), or (any number,) of one signal -> codes.
+
+        Returns int64 (B, n_codebooks, what is complete) on the CPU.
+        Raises ArgumentError for another shape, and for samples that are not finite.
+        """
         self._check_open()
-        if samples.shape[:-1] != (self.batch, 1):
+        samples = torch.as_tensor(samples)
+        if samples.dim() == 1:
+            samples = samples[None, None]
+        if samples.shape[:-1] != (self.batch, 1) or not samples.is_floating_point():
             raise ArgumentError(
-                f"samples are shaped {tuple(samples.shape)}; this stream wants ({self.batch}, 1, n)"
+                f"samples are {samples.dtype} shaped {tuple(samples.shape)}; this stream wants "
+                f"floating point shaped ({self.batch}, 1, any number)"
+            )
+        if not torch.isfinite(samples).all():
+            raise ArgumentError(
+                f"NaN or infinity among the {samples.shape[-1]} samples from {self.n_samples} on"
             )
         self.n_samples += samples.shape[-1]
         codes = [self._encode(block, last=False) for block in self._samples.push(samples)]
-        return torch.cat(codes, dim=-1) if codes else self._no_codes(samples.device)
+        return torch.cat(codes, dim=-1) if codes else self._no_codes()
 
     @torch.inference_mode()
     def flush(self) -> Tensor:
@@ -99,7 +111,7 @@ class StreamEncoder(_Ended):
         self._check_open()
         self.ended = True
         if not self.n_samples:
-            return self._no_codes(torch.device("cpu"))
+            return self._no_codes()
         rest = self._samples.rest()
         missing = -rest.shape[-1] % self.config.hop
         return self._encode(torch.nn.functional.pad(rest, (0, missing)), last=True)
@@ -109,11 +121,11 @@ class StreamEncoder(_Ended):
             latents = self._network.step(block.to(self.device, torch.float32), last)
         with Precision().context(self.device):  # the look-up is always exact
             if not latents.shape[-1]:
-                return self._no_codes(block.device)
-            return self.quantizer.encode(latents.float(), self.n_codebooks).to(block.device)
+                return self._no_codes()
+            return self.quantizer.encode(latents.float(), self.n_codebooks).cpu()
 
-    def _no_codes(self, device: torch.device) -> Tensor:
-        return torch.zeros(self.batch, self.n_codebooks, 0, dtype=torch.int64, device=device)
+    def _no_codes(self) -> Tensor:
+        return torch.zeros(self.batch, self.n_codebooks, 0, dtype=torch.int64)
 
 
 class StreamDecoder(_Ended):
@@ -136,41 +148,39 @@ class StreamDecoder(_Ended):
         self.device = next(model.parameters()).device
         self.latency = (block_frames + self.config.decoder_context) * self.config.hop
         self._network = stream_of(model.decoder, batch, padded)
-        self._codes = Regrouped(block_frames)
-        self.n_codebooks: int | None = None  # as many as the first push has
+        empty = torch.zeros(batch, self.config.latent_dim, 0, device=self.device)
+        self._latents = Regrouped(block_frames, empty)
 
     @torch.inference_mode()
     def push(self, codes: Tensor) -> Tensor:
         """Codes int (B, n_codebooks, any number) -> samples float32 (B, 1, what is complete).
 
+        The number of codebooks may change from push to push.
         Raises CodesError for codes that the model cannot have made.
         """
         self._check_open()
-        self.quantizer.check(codes)
-        codes = codes.to(torch.int64)
-        expected = (self.batch, self.n_codebooks or codes.shape[1])
-        if codes.shape[:2] != expected:
-            raise CodesError(
-                f"codes of {codes.shape[0]} signals and {codes.shape[1]} codebooks; this stream "
-                f"has {expected[0]} and {expected[1]}"
-            )
-        self.n_codebooks = codes.shape[1]
-        samples = [self._decode(block, last=False) for block in self._codes.push(codes)]
-        return torch.cat(samples, dim=-1) if samples else torch.zeros(self.batch, 1, 0)
+        codes = self.quantizer.checked(torch.as_tensor(codes))
+        if len(codes) != self.batch:
+            raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
+        samples = [torch.zeros(self.batch, 1, 0)]
+        for part in codes.split(self._latents.size, dim=-1):  # few latents at a time
+            for block in self._latents.push(self._look_up(part)):
+                samples.append(self._decode(block, last=False))
+        return torch.cat(samples, dim=-1)
 
     @torch.inference_mode()
     def flush(self) -> Tensor:
         """End the codes: the samples that are left."""
         self._check_open()
         self.ended = True
-        if self.n_codebooks is None:
-            return torch.zeros(self.batch, 1, 0)
-        return self._decode(self._codes.rest(), last=True)
+        return self._decode(self._latents.rest(), last=True)
 
-    def _decode(self, codes: Tensor, last: bool) -> Tensor:
+    def _look_up(self, codes: Tensor) -> Tensor:
+        if not codes.shape[-1]:
+            return self._latents.empty
+        with Precision().context(self.device):
+            return self.quantizer.decode(codes.to(self.device))
+
+    def _decode(self, latents: Tensor, last: bool) -> Tensor:
         with self.precision.context(self.device):
-            if codes.shape[-1]:
-                latents = self.quantizer.decode(codes.to(self.device))
-            else:  # the end of a signal of whole blocks
-                latents = torch.zeros(self.batch, self.config.latent_dim, 0, device=self.device)
-            return self._network.step(latents, last).float().to(codes.device)
+            return self._network.step(latents, last).float().cpu()

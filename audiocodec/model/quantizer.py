@@ -71,7 +71,7 @@ class ResidualQuantizer(nn.Module):
     def decode(self, codes: Tensor) -> Tensor:
         """Codes int64 (B, n_codebooks, T), the first ones or all -> latents (B, D, T).
 
-        Shape and range are for `check`; a code out of range is an IndexError here.
+        Shape and range are for `checked`; a code out of range is an IndexError here.
         """
         # In float64, which MPS lacks: the rounding of 32 float32 stages is heard as 1e-4 of
         # full scale in the audio.
@@ -79,8 +79,8 @@ class ResidualQuantizer(nn.Module):
         parts = [stage.latents(row, wide) for stage, row in zip(self.stages, codes.unbind(1))]
         return torch.stack(parts).sum(dim=0).to(self.stages[0].codebook.weight.dtype)
 
-    def check(self, codes: Tensor) -> None:
-        """Raises CodesError for anything but whole numbers (B, n_codebooks, T) in range."""
+    def checked(self, codes: Tensor) -> Tensor:
+        """The codes as int64. Raises CodesError unless whole, (B, n_codebooks, T), in range."""
         if codes.dim() != 3 or codes.is_floating_point() or codes.is_complex():
             raise CodesError(
                 f"codes are {codes.dtype} shaped {tuple(codes.shape)}; they must be whole numbers "
@@ -90,12 +90,14 @@ class ResidualQuantizer(nn.Module):
             raise CodesError(
                 f"codes of {codes.shape[1]} codebooks; this model has {len(self.stages)}"
             )
+        codes = codes.to(torch.int64)
         size = self.stages[0].codebook.num_embeddings
         if codes.numel() and not 0 <= int(codes.min()) <= int(codes.max()) < size:
             raise CodesError(
                 f"codes from {int(codes.min())} to {int(codes.max())}; this model's codebooks "
                 f"have entries 0 to {size - 1}"
             )
+        return codes
 
     def forward(self, latents: Tensor, n_active: Tensor) -> Quantized:
         """Quantize for training, with a number of codebooks of its own for every item.

@@ -88,7 +88,7 @@ def complex_loss(
         target = spectrogram(reference, window)
         error = mel @ (spectrogram(estimate, window) - target).abs()
         level = mel @ target.abs()
-        level = level + 1e-3 * level.mean(dim=(1, 2), keepdim=True) + FLOOR
+        level = level + 0.1 * level.mean(dim=(1, 2), keepdim=True) + FLOOR
         weighted = (error * level**-exponent).sum(dim=(1, 2))
         loss = loss + (weighted / (level ** (1 - exponent)).sum(dim=(1, 2))).mean()
     return loss / len(windows)

@@ -1,0 +1,298 @@
+"""Sound files, pipes and arrays in, as blocks of samples, through soundfile (libsndfile).
+
+Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
+May import: numpy, soundfile, errors, files.
+"""
+
+import io
+import operator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import ArrayLike, NDArray
+
+from audiocodec.errors import ArgumentError, AudioError
+from audiocodec.files import is_seekable, name_of, spooled
+
+Samples: TypeAlias = NDArray[np.float32]  # (n_samples, channels)
+PathLike: TypeAlias = str | os.PathLike[str]
+
+BLOCK_SAMPLES = 65536
+MAX_CHANNELS = 8
+MIN_RATE, MAX_RATE = 1000, 768_000
+READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
+TAGS = (  # not "software": it names the program that wrote the file
+    "title",
+    "artist",
+    "album",
+    "date",
+    "genre",
+    "tracknumber",
+    "comment",
+    "copyright",
+    "license",
+)
+
+
+class Recorded:
+    """A file as libsndfile uses it: keeps the first error, which soundfile prints and forgets."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: BaseException | None = None  # Ctrl-C too
+
+    def _try(self, action: Callable[..., Any], *args: Any) -> Any:
+        try:
+            return action(*args)
+        except BaseException as error:
+            self.error = self.error or error
+            return 0
+
+    def reraise_interrupt(self) -> None:
+        """Let Ctrl-C out, which came while libsndfile was asking for bytes."""
+        if self.error and not isinstance(self.error, Exception):
+            raise self.error
+
+    def seek(self, offset: int, whence: int = 0) -> Any:
+        return self._try(self.file.seek, offset, whence)
+
+    def tell(self) -> Any:
+        return self._try(self.file.tell)
+
+    def read(self, n_bytes: int) -> Any:
+        return self._try(self.file.read, n_bytes) or b""
+
+    def write(self, data: bytes) -> Any:
+        return self._try(self.file.write, data)
+
+
+class _ForwardSound(sf.SoundFile):
+    """Read straight on: soundfile seeks after each read, which fails in a FLAC without length."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """Audio that can be read from the start any number of times, one reading after the other."""
+
+    name: str
+    sample_rate: int
+    channels: int
+    tags: Mapping[str, str]
+    _read: Callable[[], Iterator[Samples]] = field(repr=False)
+    _close: Callable[[], None] = field(repr=False, default=lambda: None)
+
+    def blocks(self) -> Iterator[Samples]:
+        """Yield (BLOCK_SAMPLES, channels) again and again, the last one shorter; nothing if empty.
+
+        The length is known by counting only: what a header says may be wrong.
+        Raises AudioError for a damaged file, and for NaN or infinity, with its position.
+        """
+        position = 0
+        for block in self._read():
+            self._check_finite(block, position)
+            yield block
+            position += len(block)
+
+    def _check_finite(self, block: Samples, position: int) -> None:
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        index, channel = np.argwhere(~finite)[0]
+        what = "NaN" if np.isnan(block[index, channel]) else "infinity"
+        position += int(index)
+        raise AudioError(
+            f"{self.name}: {what} at sample {position} ({position / self.sample_rate:.3f} s), "
+            f"channel {channel + 1} of {self.channels}; replace it with a finite number first"
+        )
+
+    def close(self) -> None:
+        """Close what open_audio opened; a file object of the caller stays open."""
+        self._close()
+
+    def __enter__(self) -> "AudioSource":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_audio(
+    source: PathLike | BinaryIO | ArrayLike, sample_rate: int | None = None
+) -> AudioSource:
+    """Open a path, a binary file object (read from its start) or an array with its sample rate.
+
+    A pipe is first copied to a temporary file (in memory while small), to be readable twice.
+    Arrays: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8, int16 and
+    int32, which are scaled as in a wav file.
+    Raises AudioError for a file that cannot be used, ArgumentError for arguments.
+    """
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path and not hasattr(source, "read"):
+        return _open_array(source, sample_rate)  # type: ignore[arg-type]
+    name = name_of(source)
+    if sample_rate is not None:
+        raise ArgumentError(f"{name}: a file has its own sample rate; leave it out")
+    if isinstance(source, io.TextIOBase):
+        raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
+    try:
+        file, owned = _rereadable(source)  # type: ignore[arg-type]
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise AudioError(f"{name}: cannot be read: {reason}") from error
+    return _open_file(file, name, owned)
+
+
+def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
+    """A file that can go back to its start, and whether it is ours to close."""
+    if isinstance(source, str | os.PathLike):
+        file = open(source, "rb")  # noqa: SIM115 - open as long as the AudioSource
+        if is_seekable(file):
+            return file, True
+        with file:
+            return spooled(file), True
+    return (source, False) if is_seekable(source) else (spooled(source), True)
+
+
+def _open_file(file: BinaryIO, name: str, owned: bool) -> AudioSource:
+    close = file.close if owned else lambda: None
+    try:
+        with _sound_file(file, name) as (sound, _):
+            rate, channels, tags = sound.samplerate, sound.channels, sound.copy_metadata()
+        _check_layout(name, rate, channels)
+    except BaseException:
+        close()
+        raise
+    known = {tag: tags[tag].strip() for tag in TAGS if tags.get(tag, "").strip()}
+    return AudioSource(name, rate, channels, known, lambda: _decoded(file, name), close)
+
+
+def _check_layout(name: str, rate: int, channels: int) -> None:
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{name}: has {channels} channels; 1 to {MAX_CHANNELS} can be used")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            f"{name}: says its sample rate is {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used"
+        )
+
+
+@contextmanager
+def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Recorded]]:
+    """Open from the start. Not by name: libsndfile takes text in a .au for headerless audio."""
+    recorded = Recorded(file)
+    recorded.seek(0)
+    try:
+        sound = _ForwardSound(recorded)  # type: ignore[arg-type]
+    except sf.LibsndfileError as error:
+        recorded.reraise_interrupt()
+        reason = recorded.error or error.error_string.rstrip(".")
+        raise AudioError(
+            f"{name}: cannot be read as audio ({reason}); formats that work: {READABLE}"
+        ) from error
+    with sound:
+        yield sound, recorded
+
+
+def _decoded(file: BinaryIO, name: str) -> Iterator[Samples]:
+    n_read = 0
+    with _sound_file(file, name) as (sound, recorded):
+        while len(block := _next_block(sound, recorded, name, n_read)):
+            yield block
+            n_read += len(block)
+        # FLAC states its exact length, or none; other headers state guesses
+        if sound.format == "FLAC" and n_read < sound.frames < 2**62:
+            raise _damaged(name, sound, n_read, f"{sound.frames} samples were promised")
+
+
+def _next_block(sound: sf.SoundFile, recorded: Recorded, name: str, n_before: int) -> Samples:
+    block, n_read = np.empty((BLOCK_SAMPLES, sound.channels), np.float32), 0
+    reason: object = None
+    try:
+        while n_read < BLOCK_SAMPLES and (n_new := len(sound.read(out=block[n_read:]))):
+            n_read += n_new
+    except sf.LibsndfileError as error:
+        reason = error.error_string
+    recorded.reraise_interrupt()
+    if reason := recorded.error or reason:
+        raise _damaged(name, sound, n_before + n_read, str(reason))
+    return block[:n_read]
+
+
+def _damaged(name: str, sound: sf.SoundFile, n_read: int, reason: str) -> AudioError:
+    return AudioError(
+        f"{name}: cannot be read to its end: damaged or cut short near "
+        f"{n_read / sound.samplerate:.1f} s (sample {n_read}): {reason.rstrip('.')}"
+    )
+
+
+def _open_array(array: ArrayLike, sample_rate: int | None) -> AudioSource:
+    name = "<array>"
+    rate = checked_rate(name, sample_rate)
+    try:
+        samples = np.asarray(array)
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(f"{name}: neither a file nor an array of samples: {error}") from error
+    _check_array(name, samples)
+    n_samples, channels = samples.shape if samples.ndim == 2 else (len(samples), 1)
+    if not 1 <= channels <= MAX_CHANNELS:
+        hint = "; transpose it" if 1 <= n_samples <= MAX_CHANNELS else ""
+        raise ArgumentError(
+            f"{name}: shape {samples.shape} has {channels} channels, and 1 to {MAX_CHANNELS} can "
+            f"be used: (n_samples, channels){hint}"
+        )
+    samples = samples.reshape(n_samples, channels)
+    return AudioSource(name, rate, channels, {}, lambda: cut(samples))
+
+
+def _check_array(name: str, samples: NDArray[Any]) -> None:
+    if samples.dtype.kind != "f" and samples.dtype not in (np.uint8, np.int16, np.int32):
+        raise ArgumentError(
+            f"{name}: numbers of type {samples.dtype}; use floats, or uint8, int16 or int32"
+        )
+    if samples.ndim not in (1, 2):
+        raise ArgumentError(
+            f"{name}: shape {samples.shape}; samples are (n_samples,) or (n_samples, channels)"
+        )
+
+
+def cut(samples: NDArray[Any]) -> Iterator[Samples]:
+    """Yield copies of BLOCK_SAMPLES each, as float32."""
+    for start in range(0, len(samples), BLOCK_SAMPLES):
+        yield _as_float(samples[start : start + BLOCK_SAMPLES])
+
+
+def _as_float(samples: NDArray[Any]) -> Samples:
+    if samples.dtype.kind == "f":
+        with np.errstate(over="ignore"):  # becomes infinity, which is reported with its position
+            return np.array(samples, np.float32, order="C")
+    middle = 128 if samples.dtype == np.uint8 else 0
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return ((samples.astype(np.float64) - middle) / full_scale).astype(np.float32, order="C")
+
+
+def checked_rate(name: str, sample_rate: Any) -> int:
+    """Return the rate as an int, or raise ArgumentError that begins with `name`."""
+    if sample_rate is None:
+        raise ArgumentError(f"{name}: give the sample rate of the array too")
+    try:
+        rate = operator.index(sample_rate)
+    except TypeError:
+        rate = 0
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise ArgumentError(
+            f"{name}: sample rate {sample_rate!r}; a whole number from {MIN_RATE} to {MAX_RATE} Hz"
+        )
+    return rate

@@ -1,0 +1,177 @@
+"""Integrated loudness after ITU-R BS.1770-4, of a stream, and the gain to a target.
+
+The K-weighting is made for any sample rate by the formulas of the published tool (De Man).
+May import: numpy, errors.
+"""
+
+import copy
+import math
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.audio.io import MAX_CHANNELS, Samples
+from audiocodec.errors import ArgumentError
+
+TARGET_LUFS = -16.0
+FLOOR_LUFS = -70.0  # also the absolute gate: nothing is measured below it
+RELATIVE_GATE_LU = -10.0
+SHORTEST_S = 0.5  # shorter signals are padded with silence to it
+RUN_SAMPLES = 128  # filtered at once, as a matrix
+
+# weights by channel count, in WAV order: FL FR FC LFE BL BR SL SR; surround +1.5 dB, no LFE
+SURROUND = 1.41
+CHANNEL_WEIGHTS = {
+    1: (1.0,),
+    2: (1.0, 1.0),
+    3: (1.0, 1.0, 1.0),
+    4: (1.0, 1.0, SURROUND, SURROUND),
+    5: (1.0, 1.0, 1.0, SURROUND, SURROUND),
+    6: (1.0, 1.0, 1.0, 0.0, SURROUND, SURROUND),
+    7: (1.0, 1.0, 1.0, 0.0, 1.0, SURROUND, SURROUND),  # a back centre, then the sides
+    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, SURROUND, SURROUND),  # beyond 120 degrees: 1
+}
+
+Matrix = NDArray[np.float64]
+
+
+def _shelf(sample_rate: int) -> Matrix:
+    """High shelf, 4 dB above 1500 Hz: the head. Rows: numerator, denominator."""
+    w, a = 2 * math.pi * 1500.0 / sample_rate, 10 ** (4.0 / 40)
+    alpha, c = math.sin(w) / math.sqrt(2), math.cos(w)
+    root = 2 * math.sqrt(a) * alpha
+    up, down = a + 1, a - 1
+    b = [a * (up + down * c + root), -2 * a * (down + up * c), a * (up + down * c - root)]
+    return np.array([b, [up - down * c + root, 2 * (down - up * c), up - down * c - root]])
+
+
+def _high_pass(sample_rate: int) -> Matrix:
+    """High pass at 38 Hz, Q 0.5. Rows: numerator, denominator."""
+    w = 2 * math.pi * 38.0 / sample_rate
+    alpha, c = math.sin(w), math.cos(w)
+    return np.array([[(1 + c) / 2, -(1 + c), (1 + c) / 2], [1 + alpha, -2 * c, 1 - alpha]])
+
+
+class _KWeighting:
+    """Both filters, RUN_SAMPLES at a time: output = state @ free + run @ forced.
+
+    Exact: the matrices are the filter's own responses to each unit state and each unit sample.
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        self._state = np.zeros((channels, 4))
+        self._sections = [c / c[1, 0] for c in (_shelf(sample_rate), _high_pass(sample_rate))]
+        silence = np.zeros((4, RUN_SAMPLES))
+        self._free, self._kept = self._stepwise(np.eye(4), silence)
+        self._forced, self._added = self._stepwise(np.zeros((RUN_SAMPLES, 4)), np.eye(RUN_SAMPLES))
+
+    def _stepwise(self, state: Matrix, run: Matrix) -> tuple[Matrix, Matrix]:
+        """Sample by sample, transposed direct form II: (rows, run) to output and last state."""
+        state, out = state.copy(), run.copy()
+        for n in range(run.shape[1]):
+            x = out[:, n]
+            for k, (b, a) in enumerate(self._sections):
+                s = state[:, 2 * k : 2 * k + 2]
+                y = b[0] * x + s[:, 0]
+                s[:, 0], s[:, 1] = b[1] * x - a[1] * y + s[:, 1], b[2] * x - a[2] * y
+                x = y
+            out[:, n] = x
+        return out, state
+
+    def __call__(self, runs: Matrix) -> Matrix:
+        """(n_runs, channels, RUN_SAMPLES), in order, to the same shape, filtered."""
+        rows = runs.reshape(-1, RUN_SAMPLES)
+        states = (rows @ self._added).reshape(len(runs), -1, 4)
+        for index, added in enumerate(states.copy()):
+            states[index] = self._state
+            self._state = self._state @ self._kept + added
+        return (states.reshape(-1, 4) @ self._free + rows @ self._forced).reshape(runs.shape)
+
+
+class LoudnessMeter:
+    """Measures what is pushed. Keeps 8 bytes per 100 ms, and nothing else that grows.
+
+    Blocks of 400 ms start every 100 ms; the last may reach into silence after the end, as in the
+    published tool.
+    """
+
+    def __init__(self, sample_rate: int, channels: int) -> None:
+        if not 1 <= channels <= MAX_CHANNELS:
+            raise ArgumentError(f"{channels} channels; loudness is defined for 1 to {MAX_CHANNELS}")
+        self.sample_rate, self.channels, self.peak = sample_rate, channels, 0.0
+        self._filter = _KWeighting(sample_rate, channels)
+        self._weights = np.array(CHANNEL_WEIGHTS[channels])
+        self._pending = np.zeros((0, channels), np.float32)  # less than a run
+        self._n_filtered = 0
+        self._energies = array("d")  # weighted sum of squares of each 100 ms
+
+    def push(self, block: Samples) -> None:
+        """Take (n_samples, channels)."""
+        if block.ndim != 2 or block.shape[1] != self.channels:
+            raise ArgumentError(f"block of shape {block.shape}, not (n_samples, {self.channels})")
+        if len(block):
+            self.peak = max(self.peak, float(np.abs(block).max()))
+        x = np.concatenate([self._pending, block])
+        n_whole = len(x) // RUN_SAMPLES * RUN_SAMPLES
+        self._pending = x[n_whole:].copy()
+        self._measure(x[:n_whole], n_whole)
+
+    def integrated(self) -> float:
+        """LUFS of all pushed so far, FLOOR_LUFS or more; pushing may go on."""
+        energies = np.array(self._finished()._energies)
+        if not len(energies):
+            return FLOOR_LUFS
+        energies = np.pad(energies, (0, max(0, 4 - len(energies))))
+        power = np.convolve(energies, np.ones(4), "valid") / (0.4 * self.sample_rate)
+        loud = power[power > _power(FLOOR_LUFS)]
+        if not len(loud):
+            return FLOOR_LUFS
+        gated = loud[loud > loud.mean() * 10 ** (RELATIVE_GATE_LU / 10)]
+        return max(FLOOR_LUFS, _lufs(gated.mean()))
+
+    def _finished(self) -> "LoudnessMeter":
+        """A copy that has filtered the samples pending, and is not too short."""
+        meter = copy.deepcopy(self)
+        n_samples = self._n_filtered + len(self._pending)
+        if n_samples == 0:
+            return meter
+        n_missing = max(0, int(SHORTEST_S * self.sample_rate) - n_samples)
+        meter.push(np.zeros((n_missing, self.channels), np.float32))
+        n_left = len(meter._pending)
+        run = np.pad(meter._pending, ((0, -n_left % RUN_SAMPLES), (0, 0)))
+        meter._measure(run, n_left)
+        return meter
+
+    def _measure(self, x: Samples, n_samples: int) -> None:
+        """Filter whole runs (n, channels) and add up the energy of the first n_samples of them."""
+        if not n_samples:
+            return
+        runs = x.reshape(-1, RUN_SAMPLES, self.channels).swapaxes(1, 2).astype(np.float64)
+        y = self._filter(runs).swapaxes(1, 2).reshape(-1, self.channels)[:n_samples]
+        slots = (self._n_filtered + np.arange(n_samples)) * 10 // self.sample_rate
+        self._n_filtered += n_samples
+        first = int(slots[0])
+        sums = np.bincount(slots - first, weights=y**2 @ self._weights)
+        self._energies.extend([0.0] * (first + len(sums) - len(self._energies)))
+        for index, energy in enumerate(sums, first):
+            self._energies[index] += energy
+
+
+def _lufs(power: float) -> float:
+    return -0.691 + 10 * math.log10(power)
+
+
+def _power(lufs: float) -> float:
+    return float(10 ** ((lufs + 0.691) / 10))
+
+
+def normalizing_gain(loudness_lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:
+    """Find the one linear gain for all channels that brings a programme to the target.
+
+    Limited so that peak * gain <= 1; 1.0 for silence; always finite and above 0.
+    """
+    if peak == 0.0:
+        return 1.0
+    gain = 10 ** ((target_lufs - max(loudness_lufs, FLOOR_LUFS)) / 20)
+    return float(min(gain, 1.0 / peak))

@@ -1,0 +1,258 @@
+"""Sound files out, whole or not at all, through soundfile (libsndfile).
+
+May import: numpy, soundfile, errors, files, audio.io.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import ArrayLike
+
+from audiocodec.audio.io import (
+    MAX_CHANNELS,
+    PathLike,
+    Recorded,
+    checked_rate,
+    cut,
+    open_audio,
+)
+from audiocodec.errors import ArgumentError, OutputError
+from audiocodec.files import name_of, output_file
+
+FORMATS = {  # by extension
+    "wav": "WAV",
+    "flac": "FLAC",
+    "ogg": "OGG",
+    "oga": "OGG",
+    "opus": "OGG",
+    "mp3": "MP3",
+    "aiff": "AIFF",
+    "aif": "AIFF",
+    "w64": "W64",
+    "rf64": "RF64",
+    "caf": "CAF",
+    "au": "AU",
+}
+PLAIN_BYTES = {  # bytes of one number
+    "PCM_S8": 1,
+    "PCM_U8": 1,
+    "PCM_16": 2,
+    "PCM_24": 3,
+    "PCM_32": 4,
+    "FLOAT": 4,
+    "DOUBLE": 8,
+    "ULAW": 1,
+    "ALAW": 1,
+}
+# left out: ADPCM and GSM, which change the length, and ALAC, which hides a full disk
+CODED = {"OGG": ["VORBIS", "OPUS"], "MP3": ["MPEG_LAYER_III"]}
+SIZE_LIMITED = ("WAV", "AIFF", "AU")  # their sizes have 32 bits
+MAX_BYTES = 2**32 - 2**16
+NEVER_EMPTY = ("FLAC", "MP3", "OPUS")  # libsndfile makes a file that it cannot read
+MAX_VORBIS_RATE = 200_000  # above it libvorbis crashes
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What is to be written, checked."""
+
+    name: str
+    format: str
+    subtype: str
+    sample_rate: int
+    channels: int
+
+    def __post_init__(self) -> None:
+        checked_rate(self.name, self.sample_rate)
+        if not 1 <= self.channels <= MAX_CHANNELS:
+            raise ArgumentError(f"{self.name}: {self.channels} channels; use 1 to {MAX_CHANNELS}")
+        if self.subtype not in (allowed := _subtypes(self.format)):
+            raise ArgumentError(
+                f"{self.name}: {self.format} has no subtype {self.subtype}; "
+                f"use one of {', '.join(allowed)}"
+            )
+        if self.subtype == "VORBIS" and self.sample_rate > MAX_VORBIS_RATE:
+            raise ArgumentError(
+                f"{self.name}: {self.sample_rate} Hz; Ogg Vorbis takes up to {MAX_VORBIS_RATE} Hz"
+            )
+
+    @property
+    def max_samples(self) -> int:
+        if self.format not in SIZE_LIMITED:
+            return 2**62
+        return MAX_BYTES // (self.channels * PLAIN_BYTES[self.subtype])
+
+
+def _subtypes(format: str) -> list[str]:
+    return CODED.get(format) or [name for name in PLAIN_BYTES if sf.check_format(format, name)]
+
+
+def _layout(target: object, format: str | None, subtype: str | None, *shape: int) -> _Layout:
+    name = name_of(target)
+    extension = Path(name).suffix[1:].lower() if isinstance(target, str | os.PathLike) else "wav"
+    key = extension if format is None else format.lower()
+    chosen = FORMATS.get(key)
+    if chosen is None or chosen not in sf.available_formats():
+        usable = [key for key, value in FORMATS.items() if value in sf.available_formats()]
+        raise ArgumentError(f"{name}: unknown sound format {key!r}; use one of {', '.join(usable)}")
+    default = "OPUS" if key == "opus" else sf.default_subtype(chosen)
+    return _Layout(name, chosen, (subtype or default or "").upper(), *shape)
+
+
+class AudioWriter:
+    """Writes blocks to one open file; made by audio_output, which also closes it."""
+
+    def __init__(self, file: BinaryIO, layout: _Layout) -> None:
+        self._file, self._layout, self._n_samples = Recorded(file), layout, 0
+        with self._errors(opening=True):
+            self._sound = sf.SoundFile(
+                self._file,  # type: ignore[arg-type]
+                mode="w",
+                samplerate=layout.sample_rate,
+                channels=layout.channels,
+                subtype=layout.subtype,
+                format=layout.format,
+            )
+
+    def write(self, samples: ArrayLike) -> None:
+        """Append float (n_samples, channels); beyond full scale they are clipped, never wrapped.
+
+        FLOAT and DOUBLE keep what is beyond full scale.
+        """
+        samples, layout = np.asarray(samples), self._layout
+        if samples.dtype.kind != "f" or samples.shape[1:] != (layout.channels,):
+            raise ArgumentError(
+                f"{layout.name}: block of {samples.dtype} {samples.shape}, "
+                f"not of floats (n_samples, {layout.channels})"
+            )
+        self._n_samples += len(samples)
+        if self._n_samples > layout.max_samples:
+            raise OutputError(
+                f"{layout.name}: a {layout.format} file ends at 4 GiB; "
+                "write .flac, .w64 or .rf64, or cut the audio"
+            )
+        for block in cut(samples):  # longer writes of Vorbis exhaust the stack of libsndfile
+            if layout.subtype not in ("FLOAT", "DOUBLE"):
+                np.clip(block, -1.0, 1.0, out=block)
+            with self._errors():
+                self._sound.write(block)
+
+    def close(self) -> None:
+        """Write what is left; formats such as FLAC and Ogg meet a full disk only here."""
+        with self._errors():
+            self._sound.close()
+        layout = self._layout
+        kind = "OPUS" if layout.subtype == "OPUS" else layout.format
+        if not self._n_samples and kind in NEVER_EMPTY:
+            raise OutputError(f"{layout.name}: {kind} cannot hold an empty signal; write a .wav")
+
+    def _abandon(self) -> None:
+        with suppress(sf.SoundFileError):
+            self._sound.close()
+
+    @contextmanager
+    def _errors(self, opening: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except (sf.SoundFileError, AssertionError) as error:  # soundfile asserts a full write
+            if self._file.error:
+                raise self._file.error from error
+            raise (
+                self._refused(error)
+                if opening
+                else OutputError(f"{self._layout.name}: cannot be written: {error}")
+            ) from error
+        if self._file.error:
+            raise self._file.error
+
+    def _refused(self, error: Exception) -> ArgumentError:
+        layout = self._layout
+        return ArgumentError(
+            f"{layout.name}: {layout.format} {layout.subtype} cannot hold {layout.channels} "
+            f"channel(s) at {layout.sample_rate} Hz: {getattr(error, 'error_string', error)}"
+        )
+
+
+@contextmanager
+def audio_output(
+    target: PathLike | BinaryIO,
+    sample_rate: int,
+    channels: int,
+    *,
+    subtype: str | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+    n_samples: int | None = None,
+) -> Iterator[AudioWriter]:
+    """Open a sound file for writing; it appears whole when the block ends well, or not at all.
+
+    The format is `format` (a key of FORMATS), else the extension of a path, else wav.
+    The default subtype is PCM_16, for .ogg VORBIS, for .opus OPUS, for .mp3 MPEG_LAYER_III.
+    A file object, such as a pipe, gets the whole file at the end, from a temporary one.
+    A .wav of `n_samples` above 4 GiB is written as RF64, which wav readers know.
+    Raises ArgumentError for a format that cannot hold it, OutputExists, OutputError.
+    """
+    layout = _layout(target, format, subtype, sample_rate, channels)
+    if layout.format == "WAV" and (n_samples or 0) > layout.max_samples:
+        layout = _Layout(layout.name, "RF64", layout.subtype, sample_rate, channels)
+    with _destination(target, overwrite) as file:
+        writer = AudioWriter(file, layout)
+        try:
+            yield writer
+        except BaseException:
+            writer._abandon()
+            raise
+        writer.close()
+
+
+def write_audio(
+    target: PathLike | BinaryIO,
+    samples: ArrayLike,
+    sample_rate: int,
+    *,
+    subtype: str | None = None,
+    format: str | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write samples in hand, (n_samples,) or (n_samples, channels), as audio_output does."""
+    source = open_audio(np.asarray(samples), sample_rate)
+    with audio_output(
+        target,
+        source.sample_rate,
+        source.channels,
+        subtype=subtype,
+        format=format,
+        overwrite=overwrite,
+        n_samples=len(np.asarray(samples)),
+    ) as output:
+        for block in source.blocks():
+            output.write(block)
+
+
+def _destination(target: PathLike | BinaryIO, overwrite: bool) -> AbstractContextManager[BinaryIO]:
+    if isinstance(target, str | os.PathLike):
+        return output_file(target, overwrite)
+    return _copied_to(target)
+
+
+@contextmanager
+def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
+    """A temporary file, whose bytes go to `target` if the block ends well."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            yield file  # type: ignore[misc]
+            file.seek(0)
+            while piece := file.read(2**20):
+                if target.write(piece) not in (None, len(piece)):
+                    raise OSError("only a part was taken")
+            target.flush()
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{name_of(target)}: cannot be written: {reason}") from error

@@ -1,0 +1,126 @@
+"""`audiocodec decode`: .dac files back to sound."""
+
+import sys
+import warnings
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+import argbind
+
+from audiocodec.cli.batch import PIPE, Job, planned, run_all
+from audiocodec.cli.progress import progress_bar
+from audiocodec.container import Reader, is_published
+from audiocodec.errors import ContainerError, ModelError
+from audiocodec.files import spooled, stdin, stdout
+from audiocodec.weights.registry import KNOWN_MODELS
+
+
+@argbind.bind(without_prefix=True, positional=True, group="decode")
+def decode(
+    input: str,
+    output: str,
+    model: str = "",
+    revision: str = "",
+    device: str = "auto",
+    codebooks: int = 0,
+    start: float = 0.0,
+    duration: float = 0.0,
+    format: str = "",
+    subtype: str = "",
+    recover: bool = False,
+    fast: bool = False,
+    jobs: int = 1,
+    overwrite: bool = False,
+    debug: bool = False,
+) -> int:
+    """Turn .dac files, ours or published ones, back into sound.
+
+    Parameters
+    ----------
+    input : str
+        a .dac file, a folder of them, or - for standard input
+    output : str
+        a sound file (.wav, .flac, .ogg, ...), a folder, or -; beside the input if left out
+    model : str
+        the model that made the codes; by default the one that the file names
+    revision : str
+        branch, tag or commit of a hub repository
+    device : str
+        auto, cpu, cuda, cuda:1, mps
+    codebooks : int
+        decode with the first ones only
+    start : float
+        seconds to skip
+    duration : float
+        seconds to decode; up to the end by default
+    format : str
+        wav, flac, ogg, ...; by default that of the output's name, else wav
+    subtype : str
+        of the sound file: PCM_16, PCM_24, FLOAT, VORBIS, ...
+    recover : bool
+        put silence where blocks are damaged instead of giving up
+    fast : bool
+        bfloat16 or TF32 where the device has them
+    jobs : int
+        files of a folder to work on at the same time
+    overwrite : bool
+        replace files that exist
+    debug : bool
+        show where an error came from
+    """
+    todo = planned(input, output, [".dac"], "." + (format or "wav").lower())
+    settings = {
+        "start": start,
+        "duration": duration or None,
+        "n_codebooks": codebooks or None,
+        "recover": recover,
+        "subtype": subtype or None,
+        "format": format or None,
+        "overwrite": overwrite,
+    }
+    work = partial(_decode, (model, revision or None, device, fast), settings)
+    return run_all(todo, work, jobs)
+
+
+def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
+    from audiocodec.cli.loading import loaded
+    from audiocodec.codec import LostAudioWarning
+
+    with _opened(job.source) as file:
+        codec = loaded(loading[0] or _model_of(file, job.source), *loading[1:])
+        target = stdout() if job.target == PIPE else job.target
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", LostAudioWarning)
+            with progress_bar(label, codec.sample_rate) as progress:
+                codec.decompress(file, target, progress=progress, **settings)
+    for warning in caught:
+        print(f"audiocodec: {warning.message}", file=sys.stderr)
+
+
+def _opened(source: str) -> BinaryIO:
+    if source == PIPE:
+        return spooled(stdin())
+    try:
+        return Path(source).open("rb")
+    except OSError as error:
+        raise ContainerError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def _model_of(file: BinaryIO, name: str) -> str:
+    """The model that a file names, if it is one that is known here.
+
+    A file cannot make this command fetch something from the hub that the user did not name.
+    """
+    published = is_published(file.read(8))
+    file.seek(0)
+    if published:
+        raise ModelError(
+            f"{name}: published files do not say which model made them; "
+            "give it with --model (dac_44khz, dac_24khz, dac_16khz, or a file)"
+        )
+    model = Reader(file, name).header.model
+    file.seek(0)
+    if model not in KNOWN_MODELS:
+        raise ModelError(f"{name}: made with model {model!r}; give its place with --model")
+    return model

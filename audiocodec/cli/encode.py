@@ -1,0 +1,79 @@
+"""`audiocodec encode`: sound files to .dac files."""
+
+from functools import partial
+
+import argbind
+
+from audiocodec.cli.batch import PIPE, Job, planned, run_all
+from audiocodec.cli.progress import progress_bar
+from audiocodec.files import stdin, stdout
+from audiocodec.weights.registry import DEFAULT_MODEL
+
+SOUND_SUFFIXES = (
+    ".wav .flac .ogg .oga .opus .mp3 .aif .aiff .aifc .au .snd .caf .w64 .rf64 .voc .sph".split()
+)
+
+
+@argbind.bind(without_prefix=True, positional=True, group="encode")
+def encode(
+    input: str,
+    output: str,
+    model: str = DEFAULT_MODEL,
+    revision: str = "",
+    device: str = "auto",
+    codebooks: int = 0,
+    bitrate: float = 0.0,
+    no_normalize: bool = False,
+    fast: bool = False,
+    jobs: int = 1,
+    overwrite: bool = False,
+    debug: bool = False,
+) -> int:
+    """Compress sound files to .dac files.
+
+    Parameters
+    ----------
+    input : str
+        a sound file, a folder of them, or - for standard input
+    output : str
+        a .dac file, a folder, or -; beside the input if left out
+    model : str
+        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+    revision : str
+        branch, tag or commit of a hub repository
+    device : str
+        auto, cpu, cuda, cuda:1, mps
+    codebooks : int
+        use only the first ones; all by default
+    bitrate : float
+        as many codebooks as fit into so many kbps, all channels together
+    no_normalize : bool
+        leave the level alone instead of bringing it to -16 LUFS
+    fast : bool
+        bfloat16 or TF32 where the device has them; tokens may differ
+    jobs : int
+        files of a folder to work on at the same time
+    overwrite : bool
+        replace files that exist
+    debug : bool
+        show where an error came from
+    """
+    todo = planned(input, output, SOUND_SUFFIXES, ".dac")
+    settings = {
+        "n_codebooks": codebooks or None,
+        "kbps": bitrate or None,
+        "normalize": not no_normalize,
+        "overwrite": overwrite,
+    }
+    work = partial(_encode, (model, revision or None, device, fast), settings)
+    return run_all(todo, work, jobs)
+
+
+def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:
+    from audiocodec.cli.loading import loaded
+
+    codec = loaded(*loading)
+    source = stdin() if job.source == PIPE else job.source
+    target = stdout() if job.target == PIPE else job.target
+    with progress_bar(label, codec.sample_rate) as progress:
+        codec.compress(source, target, progress=progress, **settings)

@@ -1,0 +1,26 @@
+"""`audiocodec models`: what --model can be."""
+
+import argbind
+
+from audiocodec.weights.registry import KNOWN_MODELS
+
+
+@argbind.bind(without_prefix=True, positional=True, group="models")
+def models(debug: bool = False) -> int:
+    """List the built-in model and those known on the hub.
+
+    Parameters
+    ----------
+    debug : bool
+        show where an error came from
+    """
+    print(f"{'name':18}{'rate':>9}{'codebooks':>11}{'kbps':>7}  from")
+    for model in KNOWN_MODELS.values():
+        c = model.config
+        place = model.hub_id or model.url or "this package"
+        print(
+            f"{model.name:18}{c.sample_rate:>6} Hz{c.n_codebooks:>6} x {c.codebook_size}"
+            f"{c.kbps:>6.2f}  {place}: {model.note}"
+        )
+    print("\nAny hub repository (owner/name), folder or .pth file of this architecture works too.")
+    return 0

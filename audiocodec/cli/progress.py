@@ -1,0 +1,37 @@
+"""A progress bar with the real-time factor and the time left; nothing where nobody looks.
+
+May import: tqdm.
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from tqdm import tqdm
+
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s, {speed} real time, {remaining} left"
+
+
+class _Bar(tqdm):
+    @property
+    def format_dict(self) -> dict[str, Any]:
+        values = super().format_dict
+        rate = values["rate"] or (values["n"] / values["elapsed"] if values["elapsed"] else 0)
+        values["speed"] = f"{rate:.1f}x"
+        return values
+
+
+@contextmanager
+def progress_bar(label: str, sample_rate: int) -> Iterator[Callable[[int, int], None] | None]:
+    """Yields what Codec.compress and decompress call; None if standard error is no terminal."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with _Bar(total=1.0, desc=label, bar_format=BAR, leave=False, file=sys.stderr) as bar:
+
+        def update(n_done: int, n_total: int) -> None:
+            bar.total = n_total / sample_rate
+            bar.update(n_done / sample_rate - bar.n)
+
+        yield update

@@ -1,0 +1,365 @@
+"""The codec: the one place that knows the whole road from a waveform to a .dac file and back.
+
+    compress:    file -> samples -> model-rate samples -> blocks -> codes -> .dac
+    decompress:  the same road backwards
+
+Each half of the road is drawn in compression.py and decompression.py. May import: everything
+below it (model, engine, weights, container, audio, files, errors).
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiocodec.audio import AudioSource, audio_output, open_audio
+from audiocodec.compression import Measured, Progress, codes_of, measure
+from audiocodec.container import DacFile, Header, Reader, Writer, is_published, read_published
+from audiocodec.decompression import Decoded, Part, decoded, decoded_published
+from audiocodec.engine import BLOCK_FRAMES, Precision, StreamDecoder, StreamEncoder, pick_device
+from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
+from audiocodec.files import is_seekable, name_of, output_file, spooled
+from audiocodec.model.config import ModelConfig
+from audiocodec.model.network import DAC
+from audiocodec.weights.registry import DEFAULT_MODEL
+from audiocodec.weights.resolve import resolve
+from audiocodec.weights.store import load_model, save_model
+from audiocodec.weights.card import model_card
+from audiocodec.weights.upload import upload
+
+Source = str | os.PathLike[str] | BinaryIO
+Wave = TypeVar("Wave", np.ndarray, Tensor)
+PREFIX_BYTES = 8  # tell one kind of file from another
+
+
+class Audio(NamedTuple):
+    """Decoded sound; `samples, sample_rate = codec.decompress(...)` takes it apart."""
+
+    samples: np.ndarray  # float32 (n_samples, channels), full scale 1.0
+    sample_rate: int
+
+
+class Codec:
+    """A model ready to compress and decompress.
+
+    Attributes: config (ModelConfig), name, fingerprint (of the code space), device.
+    Make one with Codec.from_pretrained().
+    """
+
+    def __init__(
+        self, model: DAC, name: str, device: str = "auto", precision: str = "exact"
+    ) -> None:
+        self.precision = Precision(precision)
+        self.device = pick_device(device)
+        self.config: ModelConfig = model.config
+        self.name, self.fingerprint = name, model.fingerprint()
+        self.model = model.eval().requires_grad_(False).to(self.device)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | os.PathLike[str] = DEFAULT_MODEL,
+        revision: str | None = None,
+        device: str = "auto",
+        *,
+        precision: str = "exact",
+        alignment: str | None = None,
+    ) -> "Codec":
+        """Load a model.
+
+        name_or_path: a known name (`audiocodec models` lists them), a hub repository
+            "owner/name", a folder, or a file: model.safetensors or a published .pth.
+        revision: branch, tag or commit of the hub repository.
+        device: "auto" (CUDA, else MPS, else CPU) or a torch device.
+        precision: "exact" (float32, no TF32: the same tokens everywhere) or "fast"
+            (bfloat16 or TF32 where the device computes in them).
+        alignment: "aligned" or "published" instead of the model's own (see ModelConfig).
+        Raises ModelError that says what was tried, ArgumentError for a wrong argument.
+        """
+        located = resolve(name_or_path, revision)
+        model, own_name = load_model(located.path, alignment)
+        name = located.name or own_name or located.path.stem
+        return cls(model, name, device, precision)
+
+    def __repr__(self) -> str:
+        c = self.config
+        return (
+            f"Codec({self.name!r}, {c.sample_rate} Hz, {c.n_codebooks} codebooks of "
+            f"{c.codebook_size} at {c.frame_rate:.2f} frames/s = {c.kbps:.2f} kbps, "
+            f"device={self.device}, precision={self.precision.name})"
+        )
+
+    @property
+    def sample_rate(self) -> int:
+        """Samples per second that encode() takes and decode() gives."""
+        return self.config.sample_rate
+
+    @property
+    def hop(self) -> int:
+        """Samples per frame."""
+        return self.config.hop
+
+    @property
+    def n_codebooks(self) -> int:
+        """Codebooks that the model has."""
+        return self.config.n_codebooks
+
+    # Tensors
+
+    def encode(self, wav: Wave, n_codebooks: int | None = None) -> Wave:
+        """Turn samples into codes.
+
+        wav: float (batch, 1, n_samples) or (n_samples,), at the model's rate, full scale 1.0.
+        n_codebooks: only the first ones; all by default.
+        Returns int64 (batch, n_codebooks, frames), frames = ceil(n_samples / hop); an array for
+        an array, a tensor for a tensor. The last frame is filled with zeros.
+        Raises ArgumentError for another shape, no samples, or samples that are not finite.
+        Source: arXiv 2306.06546, sections 3.1 and 3.2.
+        """
+        x = torch.as_tensor(wav)
+        if x.dim() not in (1, 3) or not x.numel():
+            raise ArgumentError(
+                f"samples are shaped {tuple(x.shape)}; they must be (batch, 1, n_samples) or "
+                "(n_samples,), and not empty"
+            )
+        stream = self.stream_encoder(x.shape[0] if x.dim() == 3 else 1, n_codebooks)
+        codes = torch.cat([stream.push(x), stream.flush()], dim=-1)
+        return codes.numpy() if isinstance(wav, np.ndarray) else codes.to(wav.device)
+
+    def decode(self, codes: Wave, n_samples: int | None = None) -> Wave:
+        """Turn codes into samples.
+
+        codes: whole numbers (batch, n_codebooks, frames), of the first codebooks or of all.
+        n_samples: cut to this length, that of the signal that was encoded.
+        Returns float32 (batch, 1, frames * hop) or (batch, 1, n_samples); an array for an array.
+        Raises CodesError for codes that this model cannot have made.
+        Source: arXiv 2306.06546, section 3.1.
+        """
+        stream = self.stream_decoder(len(codes))
+        x = torch.as_tensor(codes.astype(np.int64) if isinstance(codes, np.ndarray) else codes)
+        wav = torch.cat([stream.push(x.cpu()), stream.flush()], dim=-1)[..., :n_samples]
+        return wav.numpy() if isinstance(codes, np.ndarray) else wav.to(codes.device)
+
+    def stream_encoder(
+        self, channels: int = 1, n_codebooks: int | None = None, block_frames: int = BLOCK_FRAMES
+    ) -> StreamEncoder:
+        """Encode live: push(samples) -> codes, flush() -> the last codes.
+
+        channels: signals side by side; push takes (channels, 1, any number).
+        block_frames: frames computed together. Fewer give less latency (`latency` of the result,
+        in samples) at more cost; the codes may then differ from a file's in the last bit.
+        Audio is encoded as it comes, without the level adjustment of compress().
+        """
+        n_codebooks = self._checked_codebooks(n_codebooks)
+        return StreamEncoder(self.model, channels, n_codebooks, block_frames, self.precision)
+
+    def stream_decoder(
+        self, channels: int = 1, block_frames: int = BLOCK_FRAMES
+    ) -> StreamDecoder:
+        """Decode live: push(codes) -> samples, flush() -> the last samples.
+
+        channels: signals side by side; push takes (channels, n_codebooks, any number).
+        """
+        return StreamDecoder(self.model, channels, block_frames, self.precision)
+
+    # Files
+
+    def compress(
+        self,
+        source: Source | np.ndarray,
+        target: Source | None = None,
+        *,
+        sample_rate: int | None = None,
+        n_codebooks: int | None = None,
+        kbps: float | None = None,
+        normalize: bool = True,
+        tags: Mapping[str, str] | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> DacFile | Header:
+        """Compress a sound file, or samples in hand, to a .dac file.
+
+        source: a path, a binary file object, or samples (n_samples,) or (n_samples, channels)
+            with their sample_rate. A pipe is first copied to a temporary file, because the length
+            and the loudness must be known before the first sample is encoded.
+        target: a path or a binary file object, a pipe too. Without one, the DacFile is returned:
+            codes, header, save(), to_bytes(). With one, the Header.
+        n_codebooks, or kbps: how many codebooks, or the nominal bit rate of all channels that
+            must not be exceeded; all codebooks by default.
+        normalize: bring the programme to -16 LUFS (ITU-R BS.1770), all channels by one gain that
+            keeps peaks within full scale; decompress() takes the same gain back.
+        tags: in place of those of the source.
+        progress: called with samples done and samples in all, at the model's rate.
+        Raises AudioError for a source that cannot be used, OutputExists, OutputError,
+        ArgumentError. Memory does not grow with the length, unless the DacFile is returned.
+        """
+        with open_audio(source, sample_rate) as audio:
+            n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
+            measured = measure(audio, self.sample_rate, normalize)
+            header = self._header(audio, measured, n_used, tags)
+            stream = self.stream_encoder(audio.channels, n_used)
+            pieces = codes_of(audio, header, stream, progress)
+            if target is None:
+                return DacFile(header, np.concatenate(list(pieces), axis=-1))
+            with _binary_output(target, overwrite) as file, Writer(file, header) as writer:
+                for codes in pieces:
+                    writer.write(codes)
+            return header
+
+    def decompress(
+        self,
+        source: Source | DacFile,
+        target: Source | None = None,
+        *,
+        start: float = 0.0,
+        duration: float | None = None,
+        n_codebooks: int | None = None,
+        recover: bool = False,
+        subtype: str | None = None,
+        format: str | None = None,
+        overwrite: bool = False,
+        progress: Progress | None = None,
+    ) -> Audio | None:
+        """Decompress a .dac file, ours or a published one, to a sound file or to samples.
+
+        source: a path, a binary file object, a pipe too, or a DacFile.
+        target: a path (.wav, .flac, .ogg, ...) or a binary file object (wav unless `format`
+            says otherwise). Without one, Audio(samples, sample_rate) is returned.
+        start, duration: seconds; only the blocks that hold them are read.
+        n_codebooks: decode with the first ones only.
+        recover: put silence where blocks are damaged, with a LostAudioWarning for each place.
+        subtype: of the sound file, such as PCM_24 or FLOAT.
+        Raises ModelMismatch for codes of another model, ContainerError for a file that cannot be
+        used, OutputExists, OutputError, ArgumentError.
+        """
+        part = Part(start, duration, n_codebooks, recover, progress)
+        with _binary_input(source) as (file, name):
+            decoded = self._decoded(file, name, part)
+            if target is None:
+                return Audio(np.concatenate(list(decoded.pieces)), decoded.sample_rate)
+            with audio_output(
+                target,
+                decoded.sample_rate,
+                decoded.channels,
+                subtype=subtype,
+                format=format,
+                overwrite=overwrite,
+                n_samples=decoded.n_samples,
+            ) as output:
+                for piece in decoded.pieces:
+                    output.write(piece)
+        return None
+
+    # Weights
+
+    def save_pretrained(self, folder: str | os.PathLike[str], half: bool = False) -> None:
+        """Write config.json, model.safetensors and a model card, README.md, to a folder.
+
+        half: store float16, half the size; the codes may then differ in a few places.
+        """
+        path = Path(folder)
+        save_model(self.model, path, self.name, half)
+        (path / "README.md").write_text(model_card(self.config, self.name, self.fingerprint), encoding="utf-8")
+
+    def push_to_hub(
+        self, repo_id: str, *, private: bool = False, token: str | None = None
+    ) -> str:
+        """Upload the model to the Hugging Face Hub; returns the address of the commit.
+
+        Raises ModelError where the hub refuses or cannot be reached.
+        """
+        with TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            return upload(Path(folder), repo_id, private, token)
+
+    def _checked_codebooks(self, n_codebooks: int | None) -> int:
+        if n_codebooks is None:
+            return self.n_codebooks
+        if not 1 <= n_codebooks <= self.n_codebooks:
+            raise ArgumentError(
+                f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}"
+            )
+        return n_codebooks
+
+    def _chosen_codebooks(self, n_codebooks: int | None, kbps: float | None, channels: int) -> int:
+        if kbps is None:
+            return self._checked_codebooks(n_codebooks)
+        if n_codebooks is not None:
+            raise ArgumentError("give either a number of codebooks or a bit rate, not both")
+        each = self.config.kbps_of(1) * channels
+        if not kbps >= each:
+            raise ArgumentError(
+                f"{kbps:g} kbps is too little: {self.name} needs at least {each:.2f} kbps for "
+                f"{channels} channel(s)"
+            )
+        return min(self.n_codebooks, int(kbps / each + 1e-9))
+
+    def _header(
+        self,
+        audio: AudioSource,
+        measured: Measured,
+        n_codebooks: int,
+        tags: Mapping[str, str] | None,
+    ) -> Header:
+        return Header(
+            model=self.name,
+            fingerprint=self.fingerprint,
+            model_rate=self.sample_rate,
+            hop=self.hop,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            n_samples=measured.n_samples,
+            n_codebooks=n_codebooks,
+            codebook_size=self.config.codebook_size,
+            gain=measured.gain,
+            alignment=self.config.alignment,
+            tags=dict(audio.tags if tags is None else tags),
+        )
+
+    def _decoded(self, file: BinaryIO, name: str, part: Part) -> Decoded:
+        """Open a .dac file of either kind, check that it is this model's, and start decoding."""
+        published = is_published(file.read(PREFIX_BYTES))
+        file.seek(0)
+        if published:
+            return decoded_published(read_published(file, name), self._windows, part)
+        reader = Reader(file, name)
+        header = reader.header
+        if header.fingerprint != self.fingerprint:
+            made_with = f"{header.model} ({header.fingerprint[:8]})"
+            raise ModelMismatch(name, made_with, f"{self.name} ({self.fingerprint[:8]})")
+        return decoded(reader, self.stream_decoder, self.config, part)
+
+    def _windows(self, channels: int, padded: bool) -> StreamDecoder:
+        return StreamDecoder(self.model, channels, precision=self.precision, padded=padded)
+
+
+@contextmanager
+def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
+    """A file that can be sought in, from whatever the caller has, and its name for messages."""
+    if isinstance(source, DacFile):
+        yield BytesIO(source.to_bytes()), "<DacFile>"
+    elif isinstance(source, str | os.PathLike):
+        try:
+            file = open(source, "rb")
+        except OSError as error:
+            raise ContainerError(f"{name_of(source)}: cannot be read: {error.strerror}") from error
+        with file:
+            yield file, name_of(source)
+    else:
+        yield (source if is_seekable(source) else spooled(source)), name_of(source)
+
+
+@contextmanager
+def _binary_output(target: Source, overwrite: bool) -> Iterator[BinaryIO]:
+    if isinstance(target, str | os.PathLike):
+        with output_file(target, overwrite) as file:
+            yield file
+    else:
+        yield target

@@ -1,0 +1,211 @@
+"""From codes to sound: the blocks of a .dac file, decoded, cut, scaled back and resampled.
+
+Handles our own files and published ones. May import: numpy, torch, model.config, engine,
+container, audio, errors.
+"""
+
+import math
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
+from audiocodec.compression import Progress
+from audiocodec.container import PublishedFile, Reader
+from audiocodec.engine import StreamDecoder
+from audiocodec.errors import ArgumentError
+from audiocodec.model.config import ModelConfig
+
+Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
+
+
+class LostAudioWarning(UserWarning):
+    """A part of a damaged file that could not be decoded; silence stands in its place."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is wanted of a file."""
+
+    start_s: float = 0.0
+    duration_s: float | None = None
+    n_codebooks: int | None = None
+    recover: bool = False
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.start_s < math.inf:
+            raise ArgumentError(f"start is {self.start_s} s; it must be 0 or later")
+        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+            raise ArgumentError(f"duration is {self.duration_s} s; it must be more than 0")
+        if self.n_codebooks is not None and self.n_codebooks < 1:
+            raise ArgumentError(f"{self.n_codebooks} codebooks; at least 1 is needed")
+
+    def samples(self, sample_rate: int, n_samples: int) -> tuple[int, int]:
+        """First sample, and the one after the last."""
+        start = round(self.start_s * sample_rate)
+        if start >= n_samples:
+            raise ArgumentError(
+                f"start at {self.start_s:g} s is not before the end, {n_samples / sample_rate:g} s"
+            )
+        if self.duration_s is None:
+            return start, n_samples
+        return start, min(n_samples, start + max(1, round(self.duration_s * sample_rate)))
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Sound on its way out."""
+
+    sample_rate: int
+    channels: int
+    n_samples: int
+    pieces: Pieces
+
+
+def decoded(
+    reader: Reader,
+    new_stream: Callable[[int], StreamDecoder],
+    config: ModelConfig,
+    part: Part,
+) -> Decoded:
+    """Decode a part of a file, reading the blocks that it needs and no others.
+
+    Frames around the part are decoded as well and dropped, as many as the networks and the
+    resampler look around, so that the part equals the same part of the whole.
+    """
+    header = reader.header
+    n_samples = reader.n_samples
+    start, stop = part.samples(header.sample_rate, n_samples)
+    in_start, in_stop, skip = input_range(
+        start, stop - start, header.model_rate, header.sample_rate
+    )
+    in_stop = min(in_stop, resampled_length(n_samples, header.sample_rate, header.model_rate))
+    first = max(0, in_start // header.hop - config.decoder_context)
+    last = min(reader.n_frames, -(-in_stop // header.hop) + config.decoder_context)
+    pieces = _decoded_frames(reader, new_stream, config, part, first, last)
+    pieces = _window(pieces, in_start - first * header.hop, in_stop - in_start)
+    if part.progress:
+        pieces = _reported(pieces, part.progress, in_stop - in_start)
+    scale = np.float32(1 / header.gain)
+    out = resampled(
+        (piece * scale for piece in pieces),
+        header.model_rate,
+        header.sample_rate,
+        header.channels,
+        n_out=skip + stop - start,
+    )
+    return Decoded(
+        header.sample_rate, header.channels, stop - start, _window(out, skip, stop - start)
+    )
+
+
+def _decoded_frames(
+    reader: Reader,
+    new_stream: Callable[[int], StreamDecoder],
+    config: ModelConfig,
+    part: Part,
+    first: int,
+    last: int,
+) -> Pieces:
+    """The samples of frames first to last, hop each; silence where frames are lost."""
+    channels, position = reader.header.channels, first
+    run = _Run(new_stream, config, channels)
+    for block in reader.blocks(recover=part.recover, first_frame=first, stop_frame=last):
+        if block.first_frame > position:
+            yield from run.ended()
+            yield from _silence(config, reader, position, block.first_frame)
+            run = _Run(new_stream, config, channels)
+        yield run.push(block.codes[:, : part.n_codebooks])
+        position = block.first_frame + block.codes.shape[-1]
+    yield from run.ended()
+    if position < last:
+        yield from _silence(config, reader, position, last)
+
+
+class _Run:
+    """Frames without a gap, through one decoder stream."""
+
+    def __init__(
+        self, new_stream: Callable[[int], StreamDecoder], config: ModelConfig, channels: int
+    ) -> None:
+        self.stream, self.hop, self.channels = new_stream(channels), config.hop, channels
+        self.n_missing = 0  # samples of the frames that have been pushed
+
+    def push(self, codes: np.ndarray) -> np.ndarray:
+        self.n_missing += codes.shape[-1] * self.hop
+        return self._given(self.stream.push(torch.from_numpy(codes.astype(np.int64))))
+
+    def ended(self) -> Pieces:
+        """The rest; zeros for the few samples that the "published" alignment lacks."""
+        yield self._given(self.stream.flush())
+        yield np.zeros((self.n_missing, self.channels), np.float32)
+
+    def _given(self, samples: torch.Tensor) -> np.ndarray:
+        self.n_missing -= samples.shape[-1]
+        return samples[:, 0].T.numpy()
+
+
+def _silence(config: ModelConfig, reader: Reader, first: int, last: int) -> Pieces:
+    start_s, stop_s = first / config.frame_rate, last / config.frame_rate
+    warnings.warn(
+        f"{reader.path}: {start_s:.2f} s to {stop_s:.2f} s is lost; silence stands in its place",
+        LostAudioWarning,
+        stacklevel=2,
+    )
+    frame = np.zeros((config.hop, reader.header.channels), np.float32)
+    for _ in range(first, last):
+        yield frame
+
+
+def _window(pieces: Iterable[np.ndarray], skip: int, length: int) -> Pieces:
+    """The samples from `skip` on, `length` of them."""
+    for piece in pieces:
+        kept = piece[skip : skip + length]
+        skip = max(0, skip - len(piece))
+        length -= len(kept)
+        yield kept
+        if not length:
+            return
+
+
+def _reported(pieces: Pieces, progress: Progress, n_total: int) -> Pieces:
+    n_done = 0
+    for piece in pieces:
+        yield piece
+        n_done += len(piece)
+        progress(n_done, n_total)
+
+
+def decoded_published(
+    file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], rate: int, part: Part
+) -> Decoded:
+    """Decode a file of the published tool to what that tool decodes, with its exact length.
+
+    Windows are decoded without padding and joined; then each channel is brought to the stored
+    loudness, which the published tool does too, so the balance of its files is not restored.
+    The whole is held in memory.
+    """
+    start, stop = part.samples(file.sample_rate, file.n_samples)
+    samples = np.concatenate(list(_windows(file, new_stream, part)))
+    for channel in samples.T:
+        meter = LoudnessMeter(rate, 1)
+        meter.push(channel[:, None])
+        channel *= np.float32(10 ** ((file.input_db - meter.integrated()) / 20))
+    out = resampled(iter([samples]), rate, file.sample_rate, file.channels, n_out=file.n_samples)
+    return Decoded(file.sample_rate, file.channels, stop - start, _window(out, start, stop - start))
+
+
+def _windows(
+    file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], part: Part
+) -> Pieces:
+    codes = torch.from_numpy(file.codes[:, : part.n_codebooks].astype(np.int64))
+    for window in codes.split(file.chunk_length, dim=-1):
+        stream = new_stream(file.channels, file.padding)
+        parts = [stream.push(window), stream.flush()]
+        yield torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
+        if part.progress:
+            part.progress(stream.n_frames, codes.shape[-1])

@@ -1,0 +1,50 @@
+"""Tokens in and out for a generative model: a file to integers, new integers to sound.
+
+    python examples/tokens.py [INPUT]
+
+The "model" here is a table of which code of the first codebook followed which; it is a stand-in
+that shows shapes and the round trip, not a way to make music.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from audiocodec import Codec
+
+CLIP = Path(__file__).with_name("audio") / "music_guitar_em9.flac"
+
+
+def main() -> None:
+    source = sys.argv[1] if len(sys.argv) > 1 else CLIP
+    codec = Codec.from_pretrained()
+
+    file = codec.compress(source)  # no target: the codes in hand
+    channels, n_codebooks, frames = file.codes.shape
+    print(f"codes {file.codes.dtype} (channels {channels}, codebooks {n_codebooks}, frames {frames})")
+
+    # One token a frame and codebook, codebooks in ranges of their own, frame by frame:
+    size = codec.config.codebook_size
+    offsets = np.arange(n_codebooks)[:, None] * size
+    tokens = (file.codes[0] + offsets).T.ravel()
+    print(f"{tokens.size} tokens of a vocabulary of {n_codebooks * size}; the first: {tokens[:9]}")
+
+    # A walk through the frames of the clip, choosing among those that follow a similar one.
+    rng = np.random.default_rng(0)
+    walk = [0]
+    while len(walk) < 3 * round(codec.config.frame_rate):
+        first = file.codes[0, 0]
+        same = np.flatnonzero(first[:-1] == first[walk[-1]])
+        walk.append(int(rng.choice(same)) + 1 if same.size else 0)
+    generated = tokens.reshape(-1, n_codebooks)[walk]
+
+    codes = (generated.T - offsets)[None]  # (batch, n_codebooks, frames)
+    wav = codec.decode(codes)
+    soundfile.write("generated.wav", wav[0, 0], codec.sample_rate)
+    print(f"generated.wav: {wav.shape[-1] / codec.sample_rate:.1f} s from {codes.shape[-1]} frames")
+
+
+if __name__ == "__main__":
+    main()
