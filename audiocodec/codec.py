@@ -22,9 +22,15 @@ from torch import Tensor
 from audiocodec.audio import AudioSource, audio_output, open_audio
 from audiocodec.compression import Measured, Progress, codes_of, measure
 from audiocodec.container import DacFile, Header, Reader, Writer, is_published, read_published
-from audiocodec.decompression import Decoded, Part, decoded, decoded_published
+from audiocodec.decompression import (
+    Decoded,
+    LostAudioWarning,
+    Part,
+    decoded,
+    decoded_published,
+)
 from audiocodec.engine import BLOCK_FRAMES, Precision, StreamDecoder, StreamEncoder, pick_device
-from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
+from audiocodec.errors import ArgumentError, ContainerError, DamagedHeader, ModelMismatch
 from audiocodec.files import is_seekable, name_of, output_file, spooled
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
@@ -33,6 +39,8 @@ from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model, save_model
 from audiocodec.weights.card import model_card
 from audiocodec.weights.upload import upload
+
+__all__ = ["Audio", "Codec", "LostAudioWarning"]
 
 Source = str | os.PathLike[str] | BinaryIO
 Wave = TypeVar("Wave", np.ndarray, Tensor)
@@ -160,9 +168,7 @@ class Codec:
         n_codebooks = self._checked_codebooks(n_codebooks)
         return StreamEncoder(self.model, channels, n_codebooks, block_frames, self.precision)
 
-    def stream_decoder(
-        self, channels: int = 1, block_frames: int = BLOCK_FRAMES
-    ) -> StreamDecoder:
+    def stream_decoder(self, channels: int = 1, block_frames: int = BLOCK_FRAMES) -> StreamDecoder:
         """Decode live: push(codes) -> samples, flush() -> the last samples.
 
         channels: signals side by side; push takes (channels, n_codebooks, any number).
@@ -266,11 +272,11 @@ class Codec:
         """
         path = Path(folder)
         save_model(self.model, path, self.name, half)
-        (path / "README.md").write_text(model_card(self.config, self.name, self.fingerprint), encoding="utf-8")
+        (path / "README.md").write_text(
+            model_card(self.config, self.name, self.fingerprint), encoding="utf-8"
+        )
 
-    def push_to_hub(
-        self, repo_id: str, *, private: bool = False, token: str | None = None
-    ) -> str:
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the model to the Hugging Face Hub; returns the address of the commit.
 
         Raises ModelError where the hub refuses or cannot be reached.
@@ -283,9 +289,7 @@ class Codec:
         if n_codebooks is None:
             return self.n_codebooks
         if not 1 <= n_codebooks <= self.n_codebooks:
-            raise ArgumentError(
-                f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}"
-            )
+            raise ArgumentError(f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}")
         return n_codebooks
 
     def _chosen_codebooks(self, n_codebooks: int | None, kbps: float | None, channels: int) -> int:
@@ -328,12 +332,17 @@ class Codec:
         published = is_published(file.read(PREFIX_BYTES))
         file.seek(0)
         if published:
-            return decoded_published(read_published(file, name), self._windows, part)
+            return decoded_published(
+                read_published(file, name), self._windows, self.sample_rate, part
+            )
         reader = Reader(file, name)
         header = reader.header
         if header.fingerprint != self.fingerprint:
             made_with = f"{header.model} ({header.fingerprint[:8]})"
             raise ModelMismatch(name, made_with, f"{self.name} ({self.fingerprint[:8]})")
+        expected = (self.sample_rate, self.hop, self.config.codebook_size)
+        if (header.model_rate, header.hop, header.codebook_size) != expected:
+            raise DamagedHeader(f"{name}: its header contradicts the model that it names")
         return decoded(reader, self.stream_decoder, self.config, part)
 
     def _windows(self, channels: int, padded: bool) -> StreamDecoder:

@@ -59,9 +59,7 @@ def codes_of(
     """Encode the programme; yields uint16 (channels, n_codebooks, some frames), in order."""
     n_total = header.n_model_samples or 0
     gain = np.float32(header.gain)
-    for block in resampled(
-        audio.blocks(), header.sample_rate, header.model_rate, header.channels
-    ):
+    for block in resampled(audio.blocks(), header.sample_rate, header.model_rate, header.channels):
         samples = torch.from_numpy(np.ascontiguousarray(block.T) * gain)
         yield _stored(stream.push(samples[:, None]))
         if progress:

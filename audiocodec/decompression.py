@@ -78,14 +78,14 @@ def decoded(
     resampler look around, so that the part equals the same part of the whole.
     """
     header = reader.header
-    n_samples = reader.n_samples
+    n_samples, n_frames = reader.extent(part.recover)
     start, stop = part.samples(header.sample_rate, n_samples)
     in_start, in_stop, skip = input_range(
         start, stop - start, header.model_rate, header.sample_rate
     )
     in_stop = min(in_stop, resampled_length(n_samples, header.sample_rate, header.model_rate))
     first = max(0, in_start // header.hop - config.decoder_context)
-    last = min(reader.n_frames, -(-in_stop // header.hop) + config.decoder_context)
+    last = min(n_frames, -(-in_stop // header.hop) + config.decoder_context)
     pieces = _decoded_frames(reader, new_stream, config, part, first, last)
     pieces = _window(pieces, in_start - first * header.hop, in_stop - in_start)
     if part.progress:
@@ -122,8 +122,6 @@ def _decoded_frames(
         yield run.push(block.codes[:, : part.n_codebooks])
         position = block.first_frame + block.codes.shape[-1]
     yield from run.ended()
-    if position < last:
-        yield from _silence(config, reader, position, last)
 
 
 class _Run:
@@ -203,9 +201,10 @@ def _windows(
     file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], part: Part
 ) -> Pieces:
     codes = torch.from_numpy(file.codes[:, : part.n_codebooks].astype(np.int64))
+    n_done = 0
     for window in codes.split(file.chunk_length, dim=-1):
         stream = new_stream(file.channels, file.padding)
         parts = [stream.push(window), stream.flush()]
         yield torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
         if part.progress:
-            part.progress(stream.n_frames, codes.shape[-1])
+            part.progress(n_done := n_done + window.shape[-1], codes.shape[-1])

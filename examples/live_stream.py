@@ -41,7 +41,9 @@ def main() -> None:
     decoded = np.concatenate([part.numpy().ravel() for part in heard])[: len(microphone)]
     soundfile.write(target, decoded, rate)
     whole = codec.decode(codec.encode(microphone), len(microphone)).ravel()
-    print(f"{target}: {n_codes} codes; farthest from the whole file: {np.abs(decoded - whole).max():.1e}")
+    print(
+        f"{target}: {n_codes} codes; farthest from the whole file: {np.abs(decoded - whole).max():.1e}"
+    )
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ def main() -> None:
 
     file = codec.compress(source)  # no target: the codes in hand
     channels, n_codebooks, frames = file.codes.shape
-    print(f"codes {file.codes.dtype} (channels {channels}, codebooks {n_codebooks}, frames {frames})")
+    print(
+        f"codes {file.codes.dtype} (channels {channels}, codebooks {n_codebooks}, frames {frames})"
+    )
 
     # One token a frame and codebook, codebooks in ranges of their own, frame by frame:
     size = codec.config.codebook_size

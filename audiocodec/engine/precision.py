@@ -50,7 +50,9 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        capability: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # not in every torch
+        capability: dict[str, object] = getattr(
+            torch.cpu, "get_capabilities", dict
+        )()  # not in every torch
         return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
     return False
 

@@ -101,9 +101,7 @@ class Excerpts:
 
     def _read(self, recording: Recording, rng: np.random.Generator) -> np.ndarray:
         start = int(rng.integers(max(1, recording.n_samples - self.n_samples + 1)))
-        audio, _ = sf.read(
-            recording.path, self.n_samples, start, dtype="float32", always_2d=True
-        )
+        audio, _ = sf.read(recording.path, self.n_samples, start, dtype="float32", always_2d=True)
         mono = audio.mean(axis=1)
         return np.pad(mono, (0, self.n_samples - len(mono)))
 

@@ -191,9 +191,7 @@ def _fit_up(up: UpConv, x: Tensor, target: Tensor, generator: torch.Generator) -
     for r in range(stride):
         first = stride + r - up.crop_left
         wanted = target[..., first::stride][..., : pairs.shape[-1]]
-        solution = _least_squares(
-            _rows(pairs[..., : wanted.shape[-1]]), _rows(wanted), generator
-        )
+        solution = _least_squares(_rows(pairs[..., : wanted.shape[-1]]), _rows(wanted), generator)
         up.weight[..., stride + r] = solution[: x.shape[1]]
         up.weight[..., r] = solution[x.shape[1] : -1]
         bias += solution[-1] / stride

@@ -21,8 +21,10 @@ from audiocodec.errors import CodecError, ModelError
 from audiocodec.files import output_file
 from audiocodec.model.network import DAC, Trained
 from audiocodec.train import losses
+from audiocodec.train.muon import Muon
 
 CHECKPOINT = "checkpoint.pt"
+MATRIX = 16  # a weight with both sides at least this long counts as a matrix
 
 
 class TrainingDiverged(CodecError):
@@ -39,6 +41,7 @@ class TrainSettings:
     see losses.complex_loss. codebook_decay: of the codebooks' moving averages, which replace the
     gradient of the codebook loss where it is not 0. quantizer_from: first step that moves the
     projections around the codebooks, quantizer_lr: their learning rate relative to lr.
+    muon: matrices of encoder and decoder move by Muon instead of AdamW.
     average: decay of the moving average of all weights, which is what is saved as the model.
     """
 
@@ -51,6 +54,7 @@ class TrainSettings:
     beta1: float = 0.8
     beta2: float = 0.99
     weight_decay: float = 0.01
+    muon: bool = False
     clip_norm: float = 1000.0
     dropout: float = 0.5
     mel_weight: float = 15.0
@@ -113,26 +117,32 @@ class CodebookAverages:
 class Trainer:
     """Trains a model on batches; `batch(step)` gives audio (B, 1, T)."""
 
-    def __init__(
-        self, model: DAC, batch: Callable[[int], Tensor], settings: TrainSettings
-    ) -> None:
+    def __init__(self, model: DAC, batch: Callable[[int], Tensor], settings: TrainSettings) -> None:
         self.model, self.batch, self.settings = model.train(), batch, settings
         self.step, self.seconds = 0, 0.0
         averaging = settings.codebook_decay > 0
         self.codebooks = CodebookAverages(model, settings.codebook_decay) if averaging else None
         self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
+        self.optimizers = self._optimizers()
+
+    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        settings, model = self.settings, self.model
+        networks = [*model.encoder.parameters(), *model.decoder.parameters()]
+        matrices = [p for p in networks if settings.muon and _is_matrix(p)]
+        rest = [p for p in networks if not (settings.muon and _is_matrix(p))]
         quantizer = [
             parameter
             for name, parameter in model.quantizer.named_parameters()
-            if not (averaging and "codebook" in name)
+            if not (self.codebooks and "codebook" in name)
         ]
-        others = [*model.encoder.parameters(), *model.decoder.parameters()]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": others}, {"params": quantizer}],
-            lr=settings.lr,
-            betas=(settings.beta1, settings.beta2),
-            weight_decay=settings.weight_decay,
-        )
+        betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
+        optimizers: dict[str, torch.optim.Optimizer] = {
+            "rest": torch.optim.AdamW(rest, betas=betas, weight_decay=decay),
+            "quantizer": torch.optim.AdamW(quantizer, betas=betas, weight_decay=decay),
+        }
+        if matrices:
+            optimizers["matrices"] = Muon(matrices, weight_decay=decay)
+        return optimizers
 
     def train_step(self) -> dict[str, float]:
         """One step; returns the losses by name. Raises TrainingDiverged."""
@@ -144,7 +154,7 @@ class Trainer:
         ).to(audio.device)
         made = self.model(audio, n_active)
         parts = self._losses(made, audio)
-        self.optimizer.zero_grad()
+        self.model.zero_grad()
         parts["total"].backward()
         norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         values = {name: loss.item() for name, loss in parts.items()} | {"norm": norm.item()}
@@ -180,13 +190,11 @@ class Trainer:
     def _move(self, made: Trained) -> None:
         """Optimiser step, codebooks and averages."""
         settings = self.settings
-        lr = settings.lr_at(self.step)
-        thawed = self.step >= settings.quantizer_from
-        for group, scale in zip(
-            self.optimizer.param_groups, (1.0, settings.quantizer_lr * thawed), strict=True
-        ):
-            group["lr"] = lr * scale
-        self.optimizer.step()
+        scale = {"quantizer": settings.quantizer_lr * (self.step >= settings.quantizer_from)}
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = settings.lr_at(self.step) * scale.get(name, 1.0)
+            optimizer.step()
         if self.codebooks is not None:
             self.codebooks.update(made.quantized.codes)
         self.averaged.update_parameters(self.model)
@@ -226,7 +234,7 @@ class Trainer:
             "config": self.model.config.to_dict(),
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": {k: v.state_dict() for k, v in self.optimizers.items()},
             "counts": self.codebooks.counts if self.codebooks else [],
         }
         with output_file(path, overwrite=True) as file:
@@ -240,9 +248,15 @@ class Trainer:
         self.step, self.seconds = state["step"], state["seconds"]
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            if name in state["optimizers"]:
+                optimizer.load_state_dict(state["optimizers"][name])
         if self.codebooks and state["counts"]:
             self.codebooks.counts = state["counts"]
+
+
+def _is_matrix(weight: Tensor) -> bool:
+    return weight.dim() > 1 and min(weight.flatten(1).shape) >= MATRIX
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:

@@ -114,7 +114,10 @@ def test_streams_share_a_model_and_hold_their_own_state():
     model = next(iter(MODELS.values()))
     x, y = noise(999, seed=3), noise(999, seed=4)
     first, second = StreamEncoder(model, block_frames=4), StreamEncoder(model, block_frames=4)
-    parts = [(first.push(a), second.push(b)) for a, b in zip(x.split(100, -1), y.split(100, -1), strict=True)]
+    parts = [
+        (first.push(a), second.push(b))
+        for a, b in zip(x.split(100, -1), y.split(100, -1), strict=True)
+    ]
     parts.append((first.flush(), second.flush()))
     for signal, column in zip((x, y), zip(*parts, strict=True), strict=True):
         assert torch.equal(torch.cat(column, dim=-1), encoded(model, signal))
@@ -135,9 +138,7 @@ def _unpadded(module, x):
     if isinstance(module, UpConv):
         return functional.conv_transpose1d(x, module.weight, module.bias, module.stride)
     if isinstance(module, torch.nn.Conv1d):
-        return functional.conv1d(
-            x, module.weight, module.bias, module.stride, 0, module.dilation
-        )
+        return functional.conv1d(x, module.weight, module.bias, module.stride, 0, module.dilation)
     if hasattr(module, "conv2"):
         y = x
         for part in (module.snake1, module.conv1, module.snake2, module.conv2):
@@ -165,7 +166,11 @@ def test_bad_input_is_refused():
     """Wrong shapes, integers for samples, NaN, and codes that no such model makes."""
     model = next(iter(MODELS.values()))
     encoder, decoder = StreamEncoder(model), StreamDecoder(model)
-    for samples in (torch.zeros(2, 1, 5), torch.zeros(1, 5), torch.zeros(1, 1, 5, dtype=torch.int16)):
+    for samples in (
+        torch.zeros(2, 1, 5),
+        torch.zeros(1, 5),
+        torch.zeros(1, 1, 5, dtype=torch.int16),
+    ):
         with pytest.raises(ArgumentError, match="shaped"):
             encoder.push(samples)
     with pytest.raises(ArgumentError, match="NaN"):

@@ -1,0 +1,86 @@
+"""What a Python user holds: the header and all codes of a .dac file.
+
+May import: numpy, errors, files, container.
+"""
+
+import os
+from dataclasses import dataclass, replace
+from io import BytesIO
+from typing import BinaryIO
+
+import numpy as np
+
+from audiocodec.container.header import Header
+from audiocodec.container.reader import Reader
+from audiocodec.container.writer import Writer, checked_codes
+from audiocodec.errors import ArgumentError, ContainerError
+from audiocodec.files import name_of, output_file
+
+
+@dataclass(frozen=True, eq=False)
+class DacFile:
+    """Compressed sound in memory.
+
+    header: a Header. codes: uint16 (channels, n_codebooks, frames).
+    Raises CodesError if they do not fit together.
+    """
+
+    header: Header
+    codes: np.ndarray
+
+    def __post_init__(self) -> None:
+        checked_codes(self.codes, self.header)
+
+    @classmethod
+    def load(cls, source: str | os.PathLike[str] | BinaryIO) -> "DacFile":
+        """Read a whole file. Raises ContainerError for one that is damaged or of another kind."""
+        if not isinstance(source, str | os.PathLike):
+            return cls._read(source)
+        try:
+            with open(source, "rb") as file:
+                return cls._read(file)
+        except OSError as error:
+            raise ContainerError(f"{name_of(source)}: cannot be read: {error.strerror}") from error
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "DacFile":
+        """Read a file that is in memory."""
+        return cls._read(BytesIO(data))
+
+    @classmethod
+    def _read(cls, file: BinaryIO) -> "DacFile":
+        reader = Reader(file)
+        header = reader.header
+        parts = [np.zeros((header.channels, header.n_codebooks, 0), np.uint16)]
+        for block in reader.blocks():
+            if block.codes.shape[1] != header.n_codebooks:
+                raise ContainerError(
+                    f"{reader.path}: its blocks differ in codebooks; read them with Reader.blocks()"
+                )
+            parts.append(block.codes)
+        header = replace(header, n_samples=reader.n_samples)
+        return cls(header, np.concatenate(parts, axis=-1))
+
+    def save(self, target: str | os.PathLike[str] | BinaryIO, overwrite: bool = False) -> None:
+        """Write to a path or to a binary file object. Raises OutputExists, OutputError."""
+        if isinstance(target, str | os.PathLike):
+            with output_file(target, overwrite) as file:
+                file.write(self.to_bytes())
+        else:
+            target.write(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """The file, as it would be saved."""
+        file = BytesIO()
+        with Writer(file, self.header) as writer:
+            writer.write(self.codes)
+        return file.getvalue()
+
+    def truncated(self, n_codebooks: int) -> "DacFile":
+        """The same sound with its first codebooks only: fewer bits, less detail."""
+        if not 1 <= n_codebooks <= self.header.n_codebooks:
+            raise ArgumentError(
+                f"{n_codebooks} codebooks; this file has 1 to {self.header.n_codebooks}"
+            )
+        header = replace(self.header, n_codebooks=n_codebooks)
+        return DacFile(header, self.codes[:, :n_codebooks])

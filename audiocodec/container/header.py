@@ -1,0 +1,218 @@
+"""The header of a .dac file: all that a decoder needs, checked when made and when read.
+
+Follows FORMAT.md, which wins where they differ. May import: the standard library, errors, files.
+"""
+
+import math
+import struct
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from audiocodec.errors import (
+    ArgumentError,
+    DamagedHeader,
+    NotADacFile,
+    TruncatedFile,
+    UnsupportedVersion,
+)
+from audiocodec.files import read_exactly
+
+MAGIC = b"\x89DAC\r\n\x1a\n"
+VERSION = 1
+MAX_BODY_BYTES = 2**20
+MAX_CHANNELS = 8
+RATES = 1000, 768_000  # samples a second
+UNKNOWN = 2**64 - 1
+ALIGNMENTS = ("aligned", "published")
+
+_START = struct.Struct("<8sBI")  # magic, version, length of the body
+_FIXED = struct.Struct("<16sIIIBBIBQd")
+_CRC = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a .dac file says of itself.
+
+    model: a name for people; fingerprint: 32 hex characters that name the code space.
+    model_rate, hop: samples a second and samples a frame of the model.
+    sample_rate, channels, n_samples: of the sound that was compressed; n_samples is None where
+        the length was not known yet, then the end record tells it.
+    n_codebooks, codebook_size: of the codes. gain: linear, applied before encoding.
+    alignment: of the decoder's odd strides (see ModelConfig).
+    Raises ArgumentError for values out of bounds.
+    """
+
+    model: str
+    fingerprint: str
+    model_rate: int
+    hop: int
+    sample_rate: int
+    channels: int
+    n_samples: int | None
+    n_codebooks: int
+    codebook_size: int
+    gain: float = 1.0
+    alignment: str = "aligned"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("model_rate", *RATES),
+            ("hop", 1, 65536),
+            ("sample_rate", *RATES),
+            ("channels", 1, MAX_CHANNELS),
+            ("n_codebooks", 1, 255),
+            ("codebook_size", 2, 65536),
+        ):
+            if not low <= getattr(self, name) <= high:
+                raise ArgumentError(f"{name} is {getattr(self, name)}; it must be {low} to {high}")
+        if self.n_samples is not None and not 0 <= self.n_samples < UNKNOWN:
+            raise ArgumentError(f"n_samples is {self.n_samples}")
+        if not (math.isfinite(self.gain) and self.gain > 0):
+            raise ArgumentError(f"gain is {self.gain}; it must be finite and above 0")
+        if self.alignment not in ALIGNMENTS:
+            raise ArgumentError(f"alignment {self.alignment!r} is none of {', '.join(ALIGNMENTS)}")
+        try:
+            if len(bytes.fromhex(self.fingerprint)) != 16:
+                raise ValueError
+        except ValueError:
+            raise ArgumentError(
+                f"fingerprint {self.fingerprint!r} is not 32 hexadecimal characters"
+            ) from None
+
+    @property
+    def bits_per_code(self) -> int:
+        """Bits that hold one code."""
+        return (self.codebook_size - 1).bit_length()
+
+    @property
+    def frame_rate(self) -> float:
+        """Frames per second."""
+        return self.model_rate / self.hop
+
+    @property
+    def nominal_kbps(self) -> float:
+        """Bit rate of the codes alone, all channels."""
+        bits = self.channels * self.n_codebooks * self.bits_per_code
+        return self.frame_rate * bits / 1000
+
+    @property
+    def duration_s(self) -> float | None:
+        """Length of the sound, if it is known."""
+        return None if self.n_samples is None else self.n_samples / self.sample_rate
+
+    @property
+    def n_model_samples(self) -> int | None:
+        """Length at the model's rate, rounded up."""
+        return None if self.n_samples is None else self.model_samples_of(self.n_samples)
+
+    @property
+    def n_frames(self) -> int | None:
+        """Frames that hold the sound; the last one may be filled up."""
+        return None if self.n_samples is None else self.frames_of(self.n_samples)
+
+    def model_samples_of(self, n_samples: int) -> int:
+        """How many samples at the model's rate so many of the sound are: rounded up."""
+        return -(-n_samples * self.model_rate // self.sample_rate)
+
+    def frames_of(self, n_samples: int) -> int:
+        """How many frames hold so many samples of the sound."""
+        return -(-self.model_samples_of(n_samples) // self.hop)
+
+    def to_bytes(self) -> bytes:
+        """The header as it stands in a file. Raises ArgumentError if the tags are too long."""
+        body = _FIXED.pack(
+            bytes.fromhex(self.fingerprint),
+            self.model_rate,
+            self.hop,
+            self.sample_rate,
+            self.channels,
+            self.n_codebooks,
+            self.codebook_size,
+            ALIGNMENTS.index(self.alignment),
+            UNKNOWN if self.n_samples is None else self.n_samples,
+            self.gain,
+        )
+        body += _text(self.model) + struct.pack("<H", len(self.tags))
+        body += b"".join(_text(key) + _text(value) for key, value in self.tags.items())
+        if len(body) > MAX_BODY_BYTES:
+            raise ArgumentError(
+                f"the tags make a header of {len(body)} bytes; at most {MAX_BODY_BYTES} are allowed"
+            )
+        start = _START.pack(MAGIC, VERSION, len(body)) + body
+        return start + _CRC.pack(zlib.crc32(start))
+
+
+def read_header(file: BinaryIO, path: str) -> tuple[Header, int]:
+    """Read a header from the start of a file; returns it and its length in bytes.
+
+    Raises NotADacFile, UnsupportedVersion, TruncatedFile or DamagedHeader, naming the path.
+    """
+    start = read_exactly(file, _START.size)
+    if start[: len(MAGIC)] != MAGIC[: len(start)] or not start:
+        raise NotADacFile(f"{path}: is not a .dac file")
+    if len(start) < _START.size:
+        raise TruncatedFile(f"{path}: ends inside its header; nothing can be decoded")
+    _, version, n_bytes = _START.unpack(start)
+    if version != VERSION:
+        raise UnsupportedVersion(
+            f"{path}: is of format version {version}; this release reads version {VERSION}"
+        )
+    if n_bytes > MAX_BODY_BYTES:
+        raise DamagedHeader(
+            f"{path}: declares a header of {n_bytes} bytes; at most {MAX_BODY_BYTES} are allowed"
+        )
+    body = read_exactly(file, n_bytes + _CRC.size)
+    if len(body) < n_bytes + _CRC.size:
+        raise TruncatedFile(f"{path}: ends inside its header; nothing can be decoded")
+    if zlib.crc32(start + body[:n_bytes]) != _CRC.unpack(body[n_bytes:])[0]:
+        raise DamagedHeader(f"{path}: its header is damaged, so nothing can be decoded")
+    try:
+        return _parsed(body[:n_bytes]), len(start) + len(body)
+    except (struct.error, IndexError, ValueError) as error:  # ArgumentError is a ValueError
+        raise DamagedHeader(f"{path}: its header makes no sense: {error}") from error
+
+
+def _text(text: str) -> bytes:
+    raw = text.encode("utf-8", "replace")
+    if len(raw) > 65535:
+        raise ArgumentError(f"a text of {len(raw)} bytes; names and tags may have 65535")
+    return struct.pack("<H", len(raw)) + raw
+
+
+def _parsed(body: bytes) -> Header:
+    """Bytes after the known fields are ignored: room for what later releases may add."""
+    fixed = _FIXED.unpack_from(body)
+    position = _FIXED.size
+
+    def text() -> str:
+        nonlocal position
+        (length,) = struct.unpack_from("<H", body, position)
+        raw = body[position + 2 : position + 2 + length]
+        if len(raw) < length:
+            raise ValueError("a text goes beyond its end")
+        position += 2 + length
+        return raw.decode("utf-8")
+
+    model = text()
+    (n_tags,) = struct.unpack_from("<H", body, position)
+    position += 2
+    tags = {text(): text() for _ in range(n_tags)}
+    fingerprint, model_rate, hop, rate, channels, n_codebooks, size, crop, n_samples, gain = fixed
+    return Header(
+        model=model,
+        fingerprint=fingerprint.hex(),
+        model_rate=model_rate,
+        hop=hop,
+        sample_rate=rate,
+        channels=channels,
+        n_samples=None if n_samples == UNKNOWN else n_samples,
+        n_codebooks=n_codebooks,
+        codebook_size=size,
+        gain=gain,
+        alignment=ALIGNMENTS[crop],
+        tags=tags,
+    )

@@ -1,0 +1,116 @@
+"""The records behind the header, as bytes: blocks of codes, and the end record with the index.
+
+Follows FORMAT.md, which wins where they differ. May import: numpy, container.header, packing.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from audiocodec.container.header import Header
+from audiocodec.container.packing import pack, packed_size, unpack
+from audiocodec.files import read_exactly
+
+BLOCK_MARKER, END_MARKER, TRAILER_MAGIC = b"\xdaBLK", b"\xdaEND", b"\xdaIDX"
+PACKED = 0  # the payload coding there is so far
+MAX_BLOCK_FRAMES = 4096
+
+BLOCK = struct.Struct("<4sIIHBB")  # marker, payload bytes, first frame, frames, codebooks, coding
+END = struct.Struct("<4sQQI")  # marker, samples, frames, blocks
+ENTRY = np.dtype([("n_bytes", "<u4"), ("n_frames", "<u2")])  # of the index: a block, as stored
+TRAILER = struct.Struct("<I4s")  # bytes of the end record, magic
+CRC = struct.Struct("<I")
+
+
+class RecordError(Exception):
+    """Why a record cannot be used; the reader says where and of which file."""
+
+
+class RecordCutError(RecordError):
+    """The file ends inside a record."""
+
+    def __init__(self) -> None:
+        super().__init__("the file ends inside it")
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some frames: codes uint16 (channels, n_codebooks, frames), from `first_frame` on."""
+
+    first_frame: int
+    codes: np.ndarray
+
+    @property
+    def stop_frame(self) -> int:
+        """The frame after the last."""
+        return self.first_frame + self.codes.shape[-1]
+
+
+@dataclass(frozen=True)
+class EndRecord:
+    """What is known when all blocks are written."""
+
+    n_samples: int
+    n_frames: int
+    entries: Sequence[tuple[int, int]]  # of each block: bytes, frames
+
+
+def block_bytes(block: Block, header: Header) -> bytes:
+    """A block as it stands in a file: codebook by codebook, so that the first ones come first."""
+    _, n_codebooks, n_frames = block.codes.shape
+    payload = pack(block.codes.transpose(1, 0, 2), header.bits_per_code)
+    start = BLOCK.pack(BLOCK_MARKER, len(payload), block.first_frame, n_frames, n_codebooks, PACKED)
+    return start + CRC.pack(zlib.crc32(payload, zlib.crc32(start))) + payload
+
+
+def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
+    """Read what follows the first BLOCK.size bytes of a block. Raises RecordError."""
+    _, n_bytes, first_frame, n_frames, n_codebooks, coding = BLOCK.unpack(start)
+    if coding != PACKED:
+        raise RecordError(f"its coding, {coding}, is unknown to this release")
+    n_codes = n_codebooks * header.channels * n_frames
+    if not (0 < n_frames <= MAX_BLOCK_FRAMES and 0 < n_codebooks <= header.n_codebooks):
+        raise RecordError("its size makes no sense")
+    if n_bytes != packed_size(n_codes, header.bits_per_code):
+        raise RecordError("its length does not fit its frames")
+    rest = read_exactly(file, CRC.size + n_bytes)
+    if len(rest) < CRC.size + n_bytes:
+        raise RecordCutError
+    payload = rest[CRC.size :]
+    if zlib.crc32(payload, zlib.crc32(start)) != CRC.unpack_from(rest)[0]:
+        raise RecordError("its checksum is wrong")
+    codes = unpack(payload, n_codes, header.bits_per_code)
+    if int(codes.max()) >= header.codebook_size:
+        raise RecordError("it holds a code out of range")
+    codes = codes.reshape(n_codebooks, header.channels, n_frames).transpose(1, 0, 2)
+    return Block(first_frame, np.ascontiguousarray(codes))
+
+
+def end_bytes(end: EndRecord) -> bytes:
+    """The end record and the trailer behind it."""
+    record = END.pack(END_MARKER, end.n_samples, end.n_frames, len(end.entries))
+    record += np.array(list(end.entries), dtype=ENTRY).tobytes()
+    record += CRC.pack(zlib.crc32(record))
+    return record + TRAILER.pack(len(record), TRAILER_MAGIC)
+
+
+def read_end(start: bytes, file: BinaryIO) -> EndRecord:
+    """Read what follows the first BLOCK.size bytes of an end record. Raises RecordError."""
+    start += read_exactly(file, END.size - len(start))
+    if len(start) < END.size:
+        raise RecordCutError
+    _, n_samples, n_frames, n_blocks = END.unpack(start)
+    n_bytes = n_blocks * ENTRY.itemsize
+    rest = read_exactly(file, n_bytes + CRC.size)  # never more than there is
+    if len(rest) < n_bytes + CRC.size:
+        raise RecordCutError
+    if zlib.crc32(rest[:n_bytes], zlib.crc32(start)) != CRC.unpack(rest[n_bytes:])[0]:
+        raise RecordError("its checksum is wrong")
+    entries = [(int(b), int(f)) for b, f in np.frombuffer(rest[:n_bytes], ENTRY)]
+    if sum(frames for _, frames in entries) != n_frames:
+        raise RecordError("its index does not fit its length")
+    return EndRecord(n_samples, n_frames, entries)

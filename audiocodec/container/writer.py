@@ -1,0 +1,103 @@
+"""Writes .dac files: header, blocks as they become full, end record. Never seeks.
+
+Follows FORMAT.md, which wins where they differ. May import: numpy, errors, container.
+"""
+
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+
+from audiocodec.container.header import Header
+from audiocodec.container.records import MAX_BLOCK_FRAMES, Block, EndRecord, block_bytes, end_bytes
+from audiocodec.errors import ArgumentError, CodesError
+
+PAYLOAD_BYTES = 4096  # about this much between two checksums: damage costs little, so do headers
+MIN_BLOCK_FRAMES, LONGEST_BLOCK_FRAMES, STEP_FRAMES = 64, 1024, 64
+
+
+class Writer:
+    """Takes codes of any lengths; leaves the file open, for it is the caller's.
+
+    As a context manager it closes the container, unless the block ended with an error.
+    """
+
+    def __init__(self, file: BinaryIO, header: Header, frames_per_block: int | None = None) -> None:
+        self.file, self.header = file, header
+        self.block_frames = frames_per_block or _block_frames(header)
+        if not 1 <= self.block_frames <= MAX_BLOCK_FRAMES:
+            raise ArgumentError(f"{self.block_frames} frames a block; 1 to {MAX_BLOCK_FRAMES} fit")
+        self.n_frames = 0
+        self._entries: list[tuple[int, int]] = []
+        self._pending = np.zeros((header.channels, header.n_codebooks, 0), np.uint16)
+        file.write(header.to_bytes())
+
+    def write(self, codes: np.ndarray) -> None:
+        """Append codes, whole numbers (channels, n_codebooks, any number of frames).
+
+        Raises CodesError for another shape or a code out of range.
+        """
+        checked_codes(codes, self.header)
+        pending = np.concatenate([self._pending, codes.astype(np.uint16)], axis=-1)
+        while pending.shape[-1] >= self.block_frames:
+            self._write_block(pending[..., : self.block_frames])
+            pending = pending[..., self.block_frames :]
+        self._pending = pending.copy()
+
+    def close(self, n_samples: int | None = None) -> None:
+        """Write the last block and the end record.
+
+        n_samples: length of the sound, where the header does not tell it; whole frames by default.
+        Raises ArgumentError if the codes written are not those of that length.
+        """
+        if self._pending.shape[-1]:
+            self._write_block(self._pending)
+        if n_samples is None:
+            n_samples = self.header.n_samples
+        if n_samples is None:
+            model_samples = self.n_frames * self.header.hop
+            n_samples = model_samples * self.header.sample_rate // self.header.model_rate
+        expected = self.header.frames_of(n_samples)
+        if self.header.n_samples not in (None, n_samples) or expected != self.n_frames:
+            raise ArgumentError(
+                f"{self.n_frames} frames were written; {n_samples} samples make {expected}"
+            )
+        self.file.write(end_bytes(EndRecord(n_samples, self.n_frames, self._entries)))
+
+    def _write_block(self, codes: np.ndarray) -> None:
+        raw = block_bytes(Block(self.n_frames, codes), self.header)
+        self.file.write(raw)
+        self._entries.append((len(raw), codes.shape[-1]))
+        self.n_frames += codes.shape[-1]
+
+    def __enter__(self) -> "Writer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self.close()
+
+
+def _block_frames(header: Header) -> int:
+    frame_bits = header.channels * header.n_codebooks * header.bits_per_code
+    frames = PAYLOAD_BYTES * 8 // frame_bits // STEP_FRAMES * STEP_FRAMES
+    return min(LONGEST_BLOCK_FRAMES, max(MIN_BLOCK_FRAMES, frames))
+
+
+def checked_codes(codes: np.ndarray, header: Header) -> None:
+    """Raises CodesError unless codes are whole, in range, and of the header's shape."""
+    expected = (header.channels, header.n_codebooks)
+    if codes.ndim != 3 or codes.shape[:2] != expected or codes.dtype.kind not in "iu":
+        raise CodesError(
+            f"codes are {codes.dtype} shaped {codes.shape}; the header wants whole numbers shaped "
+            f"({expected[0]}, {expected[1]}, frames)"
+        )
+    if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < header.codebook_size:
+        raise CodesError(
+            f"codes from {codes.min()} to {codes.max()}; entries are 0 to {header.codebook_size - 1}"
+        )

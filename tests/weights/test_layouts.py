@@ -1,0 +1,265 @@
+"""Three layouts, one model; nothing in a file is executed; what does not fit is refused."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from audiocodec import Codec
+from audiocodec.errors import ModelError
+from audiocodec.weights.layouts import published_names, transformers_names
+from audiocodec.weights.store import load_model, save_model
+from tests.conftest import noise
+
+
+def pth_of(codec, path, change=None):
+    """Write a codec's weights in the published layout, weight norm applied."""
+    ours_to_theirs = {v: k for k, v in published_names(codec.config).items()}
+    state = {}
+    for key, tensor in codec.model.state_dict().items():
+        module, _, name = key.rpartition(".")
+        theirs = ours_to_theirs[module]
+        if name == "weight" and "codebook" not in key:
+            norm = tensor.flatten(1).norm(dim=1).view(-1, 1, 1)
+            state[f"{theirs}.weight_g"], state[f"{theirs}.weight_v"] = norm, tensor * 3.0
+        else:
+            state[f"{theirs}.{name}"] = tensor
+    c = codec.config
+    kwargs = {
+        "encoder_dim": c.encoder_dim,
+        "encoder_rates": list(c.encoder_strides),
+        "latent_dim": None,
+        "decoder_dim": c.decoder_dim,
+        "decoder_rates": list(c.decoder_strides),
+        "n_codebooks": c.n_codebooks,
+        "codebook_size": c.codebook_size,
+        "codebook_dim": c.codebook_dim,
+        "quantizer_dropout": False,
+        "sample_rate": c.sample_rate,
+    }
+    content = {"state_dict": state, "metadata": {"kwargs": kwargs}}
+    if change:
+        change(content)
+    torch.save(content, path)
+    return path
+
+
+def hf_of(codec, folder, parametrized=False, **config):
+    """Write a codec's weights in the layout of transformers; hop_length wrong on purpose."""
+    ours_to_theirs = {v: k for k, v in transformers_names(codec.config).items()}
+    state = {}
+    for key, tensor in codec.model.state_dict().items():
+        module, _, name = key.rpartition(".")
+        theirs = ours_to_theirs[module]
+        if parametrized and name == "weight" and "codebook" not in key:
+            norm = tensor.flatten(1).norm(dim=1).view(-1, 1, 1)
+            state[f"{theirs}.parametrizations.weight.original0"] = norm
+            state[f"{theirs}.parametrizations.weight.original1"] = tensor * 0.5
+        else:
+            state[f"{theirs}.{name}"] = tensor.clone()
+    folder.mkdir(exist_ok=True)
+    save_file(state, folder / "model.safetensors")
+    c = codec.config
+    values = {
+        "model_type": "dac",
+        "encoder_hidden_size": c.encoder_dim,
+        "downsampling_ratios": c.encoder_strides,
+        "decoder_hidden_size": c.decoder_dim,
+        "upsampling_ratios": c.decoder_strides,
+        "n_codebooks": c.n_codebooks,
+        "codebook_size": c.codebook_size,
+        "codebook_dim": c.codebook_dim,
+        "sampling_rate": c.sample_rate,
+        "hop_length": 999,
+        **config,
+    }
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder
+
+
+@pytest.fixture
+def layouts(small_16k, tmp_path):
+    small_16k.save_pretrained(tmp_path / "ours")
+    return {
+        "ours": tmp_path / "ours",
+        "ours, the file": tmp_path / "ours" / "model.safetensors",
+        "published": pth_of(small_16k, tmp_path / "weights.pth"),
+        "transformers": hf_of(small_16k, tmp_path / "hf"),
+        "parametrized": hf_of(small_16k, tmp_path / "hf2", parametrized=True),
+    }
+
+
+def test_every_layout_gives_the_same_model(small_16k, layouts):
+    """The same fingerprint, the same codes, the same audio to rounding."""
+    wav = noise(5000)
+    codes = small_16k.encode(wav)
+    for path in layouts.values():
+        codec = Codec.from_pretrained(path, device="cpu")
+        assert codec.config == small_16k.config
+        assert codec.fingerprint == small_16k.fingerprint
+        assert torch.equal(codec.encode(wav), codes)
+        torch.testing.assert_close(codec.decode(codes), small_16k.decode(codes), atol=1e-5, rtol=0)
+
+
+def test_nothing_of_weight_norm_is_left(layouts):
+    """Weight norm is folded at load."""
+    model, _ = load_model(layouts["published"])
+    assert not [key for key in model.state_dict() if "weight_" in key or "parametr" in key]
+
+
+def test_half_precision_takes_half_the_space(small, tmp_path):
+    """float16 on disk, float32 in memory."""
+    save_model(small.model, tmp_path / "full", "m")
+    save_model(small.model, tmp_path / "half", "m", half=True)
+    full, half = ((tmp_path / n / "model.safetensors").stat().st_size for n in ("full", "half"))
+    assert half < 0.6 * full
+    model, name = load_model(tmp_path / "half")
+    assert (next(model.parameters()).dtype, name) == (torch.float32, "m")
+
+
+def test_a_saved_model_has_a_card(small, tmp_path):
+    """README.md with the facts that the configuration tells."""
+    small.save_pretrained(tmp_path)
+    card = (tmp_path / "README.md").read_text()
+    assert "44100 Hz" in card
+    assert small.fingerprint in card
+
+
+def test_the_fingerprint_is_of_the_code_space(small, small_16k, tmp_path):
+    """Other codebooks or another configuration: another fingerprint; other alignment: the same."""
+    small_16k.save_pretrained(tmp_path)
+    published = Codec.from_pretrained(tmp_path, device="cpu", alignment="published")
+    assert published.fingerprint == small_16k.fingerprint != small.fingerprint
+    state = load_file(tmp_path / "model.safetensors")
+    state["quantizer.stages.3.codebook.weight"][5, 2] += 1e-6
+    save_file(state, tmp_path / "model.safetensors")
+    assert Codec.from_pretrained(tmp_path, device="cpu").fingerprint != small_16k.fingerprint
+
+
+class Trap:
+    """Unpickled without care, it would make a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return open, (str(self.path), "w")
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_would_run_something_does_not(tmp_path, zipped):
+    """Published .pth files go through weights_only and nothing else."""
+    trap, path = tmp_path / "sprung", tmp_path / "weights.pth"
+    content = {"state_dict": {"x": Trap(trap)}, "metadata": {"kwargs": {}}}
+    if zipped:
+        torch.save(content, path)
+    else:
+        path.write_bytes(pickle.dumps(content))
+    with pytest.raises(ModelError, match=r"weights\.pth"):
+        load_model(path)
+    assert not trap.exists()
+
+
+def drop_a_weight(content):
+    content["state_dict"].pop("decoder.model.0.bias")
+
+
+def add_a_weight(content):
+    content["state_dict"]["decoder.model.0.extra.bias"] = torch.zeros(1)
+
+
+def wrong_shape(content):
+    content["state_dict"]["decoder.model.0.bias"] = torch.zeros(3)
+
+
+def not_finite(content):
+    content["state_dict"]["decoder.model.0.bias"][0] = float("inf")
+
+
+def lonely_magnitude(content):
+    content["state_dict"].pop("decoder.model.0.weight_v")
+
+
+def immense(content):
+    """Shapes that fit a configuration of gigabytes, stored in a few bytes."""
+    content["state_dict"]["decoder.model.0.bias"] = torch.zeros(1).expand(16)
+
+
+def no_state(content):
+    content.pop("state_dict")
+
+
+def wrong_kind(content):
+    content["state_dict"]["decoder.model.0.bias"] = "text"
+
+
+def wrong_strides(content):
+    content["metadata"]["kwargs"]["encoder_rates"] = [2, 4, 8, 10**12]
+
+
+CHANGES = [
+    drop_a_weight, add_a_weight, wrong_shape, not_finite, lonely_magnitude, immense, no_state,
+    wrong_kind, wrong_strides,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_weights_that_do_not_fit_are_refused(small_16k, tmp_path, change):
+    """One line that names the file."""
+    path = pth_of(small_16k, tmp_path / "weights.pth", change)
+    with pytest.raises(ModelError, match=r"weights\.pth: ") as caught:
+        load_model(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (b"", "cannot be read"),
+        (b"{", "cannot be read"),
+        (b"[1]", "does not hold an object"),
+        (b"\xff\xfe", "cannot be read"),
+        (b'{"model_type": "encodec"}', "neither"),
+        (b'{"format": "audiocodec", "n_codebooks": 1e9}', "n_codebooks"),
+        (b'{"format": "audiocodec", "decoder_dim": 8192, "encoder_dim": 8192}', "missing"),
+        (b" " * (2**20 + 1), "larger than"),
+        (b"[" * 100_000, "cannot be read"),
+    ],
+)
+def test_configurations_that_are_none_are_refused(tmp_path, config, message):
+    """Hostile and broken config.json; no memory is taken for what it claims."""
+    (tmp_path / "config.json").write_bytes(config)
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
+    with pytest.raises(ModelError, match=message):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("n_bytes", [0, 7, 100, 20_000])
+def test_truncated_weights_are_refused(small, tmp_path, n_bytes):
+    """A safetensors file cut anywhere."""
+    small.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:n_bytes])
+    with pytest.raises(ModelError, match=r"model\.safetensors cannot be read"):
+        load_model(tmp_path)
+
+
+def test_missing_parts_are_named(tmp_path):
+    """An empty folder, then one without weights."""
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        load_model(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": "audiocodec"}')
+    with pytest.raises(ModelError, match=r"no model\.safetensors"):
+        load_model(tmp_path)
+
+
+def test_golden_layouts_carry_the_configuration(data):
+    """hop is computed; the 16 kbps model's latent_dim is not derived from the width."""
+    model, _ = load_model(data / "golden" / "dac_44khz_16kbps_small" / "weights.pth")
+    assert (model.config.latent_dim, model.config.n_codebooks) == (32, 18)
+    model, _ = load_model(data / "golden" / "dac_24khz_hf_small")
+    assert (model.config.hop, model.config.n_codebooks) == (320, 32)
+    assert np.isclose(model.config.kbps, 24.0)
