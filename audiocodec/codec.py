@@ -30,14 +30,14 @@ from audiocodec.decompression import (
     decoded_published,
 )
 from audiocodec.engine import BLOCK_FRAMES, Precision, StreamDecoder, StreamEncoder, pick_device
-from audiocodec.errors import ArgumentError, ContainerError, DamagedHeader, ModelMismatch
-from audiocodec.files import is_seekable, name_of, output_file, spooled
+from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
+from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
+from audiocodec.weights.card import model_card
 from audiocodec.weights.registry import DEFAULT_MODEL
 from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model, save_model
-from audiocodec.weights.card import model_card
 from audiocodec.weights.upload import upload
 
 __all__ = ["Audio", "Codec", "LostAudioWarning"]
@@ -177,7 +177,7 @@ class Codec:
 
     # Files
 
-    def compress(
+    def compress(  # noqa: PLR0913 - settings by name of the one verb people come for
         self,
         source: Source | np.ndarray,
         target: Source | None = None,
@@ -219,7 +219,7 @@ class Codec:
                     writer.write(codes)
             return header
 
-    def decompress(
+    def decompress(  # noqa: PLR0913 - likewise
         self,
         source: Source | DacFile,
         target: Source | None = None,
@@ -355,14 +355,13 @@ def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
     if isinstance(source, DacFile):
         yield BytesIO(source.to_bytes()), "<DacFile>"
     elif isinstance(source, str | os.PathLike):
-        try:
-            file = open(source, "rb")
-        except OSError as error:
-            raise ContainerError(f"{name_of(source)}: cannot be read: {error.strerror}") from error
-        with file:
+        with open_binary(source) as file:
             yield file, name_of(source)
+    elif is_seekable(source):
+        yield source, name_of(source)
     else:
-        yield (source if is_seekable(source) else spooled(source)), name_of(source)
+        with spooled(source) as file:
+            yield file, name_of(source)
 
 
 @contextmanager

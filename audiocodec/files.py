@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from audiocodec.errors import OutputError, OutputExists
+from audiocodec.errors import ContainerError, OutputError, OutputExists
 
 SPOOL_BYTES = 16 * 2**20  # a pipe longer than this goes to a temporary file
 
@@ -25,6 +25,14 @@ def name_of(file: object) -> str:
         return os.fspath(file)
     name = getattr(file, "name", None)
     return name if isinstance(name, str) else f"<{type(file).__name__}>"
+
+
+def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a .dac file for reading. Raises ContainerError where that cannot be."""
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise ContainerError(f"{name_of(path)}: cannot be read: {error.strerror}") from error
 
 
 def is_seekable(file: BinaryIO) -> bool:

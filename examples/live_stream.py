@@ -41,9 +41,8 @@ def main() -> None:
     decoded = np.concatenate([part.numpy().ravel() for part in heard])[: len(microphone)]
     soundfile.write(target, decoded, rate)
     whole = codec.decode(codec.encode(microphone), len(microphone)).ravel()
-    print(
-        f"{target}: {n_codes} codes; farthest from the whole file: {np.abs(decoded - whole).max():.1e}"
-    )
+    farthest = np.abs(decoded - whole).max()
+    print(f"{target}: {n_codes} codes; farthest from the whole file: {farthest:.1e}")
 
 
 if __name__ == "__main__":

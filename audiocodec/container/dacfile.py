@@ -14,7 +14,7 @@ from audiocodec.container.header import Header
 from audiocodec.container.reader import Reader
 from audiocodec.container.writer import Writer, checked_codes
 from audiocodec.errors import ArgumentError, ContainerError
-from audiocodec.files import name_of, output_file
+from audiocodec.files import open_binary, output_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +36,8 @@ class DacFile:
         """Read a whole file. Raises ContainerError for one that is damaged or of another kind."""
         if not isinstance(source, str | os.PathLike):
             return cls._read(source)
-        try:
-            with open(source, "rb") as file:
-                return cls._read(file)
-        except OSError as error:
-            raise ContainerError(f"{name_of(source)}: cannot be read: {error.strerror}") from error
+        with open_binary(source) as file:
+            return cls._read(file)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "DacFile":

@@ -4,6 +4,7 @@ Follows FORMAT.md, which wins where they differ. May import: the standard librar
 """
 
 import math
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,9 @@ MAGIC = b"\x89DAC\r\n\x1a\n"
 VERSION = 1
 MAX_BODY_BYTES = 2**20
 MAX_CHANNELS = 8
+MAX_FRAMES = 2**32 - 1
+MAX_TAGS = 65535
+GAINS = 1e-30, 1e30  # so that the gain and its inverse are float32 numbers
 RATES = 1000, 768_000  # samples a second
 UNKNOWN = 2**64 - 1
 ALIGNMENTS = ("aligned", "published")
@@ -69,19 +73,19 @@ class Header:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; it must be {low} to {high}")
-        if self.n_samples is not None and not 0 <= self.n_samples < UNKNOWN:
-            raise ArgumentError(f"n_samples is {self.n_samples}")
-        if not (math.isfinite(self.gain) and self.gain > 0):
-            raise ArgumentError(f"gain is {self.gain}; it must be finite and above 0")
+        if self.n_samples is not None and not 0 <= self.frames_of(self.n_samples) <= MAX_FRAMES:
+            raise ArgumentError(
+                f"n_samples is {self.n_samples}; it must be 0 or more, and at most "
+                f"{MAX_FRAMES} frames"
+            )
+        if not (math.isfinite(self.gain) and GAINS[0] <= self.gain <= GAINS[1]):
+            raise ArgumentError(f"gain is {self.gain}; it must be {GAINS[0]} to {GAINS[1]}")
         if self.alignment not in ALIGNMENTS:
             raise ArgumentError(f"alignment {self.alignment!r} is none of {', '.join(ALIGNMENTS)}")
-        try:
-            if len(bytes.fromhex(self.fingerprint)) != 16:
-                raise ValueError
-        except ValueError:
-            raise ArgumentError(
-                f"fingerprint {self.fingerprint!r} is not 32 hexadecimal characters"
-            ) from None
+        if not re.fullmatch("[0-9a-f]{32}", self.fingerprint):
+            raise ArgumentError(f"fingerprint {self.fingerprint!r} is not 32 hexadecimal digits")
+        if len(self.tags) > MAX_TAGS:
+            raise ArgumentError(f"{len(self.tags)} tags; at most {MAX_TAGS} fit")
 
     @property
     def bits_per_code(self) -> int:

@@ -1,12 +1,15 @@
 """Reads .dac files of the published tool (descript-audio-codec 1.0.0): np.save of a pickled dict.
 
 The pickle is read by an unpickler that admits what numpy arrays, numbers and strings need, builds
-them itself and refuses every other name, so nothing in the file can be executed. May import: numpy, errors.
+them itself and refuses every other name, so nothing in the file can be executed. What it may ask
+the unpickler to do is looked through before, because a pickle of 15 bytes can ask for gigabytes.
+May import: numpy, errors, files, container.header.
 """
 
 import io
 import math
 import pickle
+import pickletools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +23,17 @@ from audiocodec.files import read_exactly
 
 NPY_MAGIC = b"\x93NUMPY"
 MAX_FILE_BYTES = 2**30
-MAX_NPY_HEADER_BYTES = 10_000
+NPY_HEADER = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
+MAX_OPCODES = 1000  # the published tool writes about 150
+KNOWN_OPCODES = frozenset(
+    re.findall(
+        r"\w+",
+        "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET GLOBAL STACK_GLOBAL "
+        "REDUCE BUILD NONE NEWFALSE NEWTRUE BININT BININT1 BININT2 LONG1 BINFLOAT "
+        "SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES TUPLE TUPLE1 TUPLE2 TUPLE3 "
+        "EMPTY_TUPLE EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM SETITEMS",
+    )
+)
 VERSION = "1.0.0"
 
 
@@ -48,7 +61,10 @@ def is_published(prefix: bytes) -> bool:
 
 
 def read_published(file: BinaryIO, path: str) -> PublishedFile:
-    """Read a published file. Raises a ContainerError, naming the path, if it is not sound."""
+    """Read a published file, whole, from where the file object stands.
+
+    Raises NotADacFile, UnsupportedVersion or another ContainerError, naming the path.
+    """
     raw = read_exactly(file, MAX_FILE_BYTES + 1)
     if len(raw) > MAX_FILE_BYTES:
         raise ContainerError(f"{path}: larger than {MAX_FILE_BYTES} bytes, too large to be read")
@@ -62,8 +78,8 @@ def read_published(file: BinaryIO, path: str) -> PublishedFile:
         raise _damaged(path, str(error)) from error
     except (RecursionError, SystemError, RuntimeError, AssertionError) as error:
         raise _damaged(path, type(error).__name__) from error
-    version = content.get("metadata", {}).get("dac_version") if _is_dac(content) else None
-    if version is not None and version != VERSION:
+    version = content["metadata"].get("dac_version") if _is_dac(content) else VERSION
+    if not isinstance(version, str) or version != VERSION:
         raise UnsupportedVersion(
             f"{path}: written by version {version!r} of the published tool; {VERSION} is known"
         )
@@ -83,19 +99,21 @@ def _is_dac(content: object) -> bool:
 
 def _unpickled(raw: bytes) -> Any:
     file = io.BytesIO(raw)
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in read:
-        raise NotADacFile(
-            f"a numpy file of version {version}, not one that the published tool writes"
-        )
-    shape, _, dtype = read[version](file, max_header_size=MAX_NPY_HEADER_BYTES)
-    if shape != () or dtype != np.dtype(object):
-        raise NotADacFile("a numpy file, but not one that the published tool writes")
+    start = file.read(len(NPY_MAGIC) + 4)  # magic, version 1.0, length of the header
+    header = file.read(int.from_bytes(start[-2:], "little"))
+    if start[:-2] != NPY_MAGIC + b"\x01\x00" or header.rstrip() != NPY_HEADER:
+        raise NotADacFile("not a file that the published tool writes")
+    _check_opcodes(raw[file.tell() :])
     return _plain(_Unpickler(file, encoding="latin1").load())
+
+
+def _check_opcodes(pickled: bytes) -> None:
+    """Few steps, of known kinds, and a small memo: so it cannot grow far beyond its length."""
+    for n_before, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
+        if opcode.name not in KNOWN_OPCODES or n_before >= MAX_OPCODES:
+            raise pickle.UnpicklingError("it is not built as the published tool builds it")
+        if opcode.name == "LONG_BINPUT" and (argument or 0) >= MAX_OPCODES:
+            raise pickle.UnpicklingError("it is not built as the published tool builds it")
 
 
 class _Dtype:
@@ -132,17 +150,29 @@ class _Array:
         self.value = array.reshape(shape, order="F" if fortran else "C")
 
 
-def _scalar(kind: Any, raw: Any) -> Any:
-    if not isinstance(kind, _Dtype) or kind.is_object:
-        raise pickle.UnpicklingError("it makes a number in an unknown way")
-    return np.frombuffer(raw.encode("latin1") if isinstance(raw, str) else raw, kind.dtype)[0]
+class _Maker:
+    """A function that a pickle may call but, being a class with __setstate__, not alter."""
+
+    def __setstate__(self, state: object) -> None:
+        raise pickle.UnpicklingError("it alters what it may only call")
 
 
-def _encoded(text: str, encoding: str) -> bytes:
+class _Scalar(_Maker):
+    """What numpy pickles a number to."""
+
+    def __new__(cls, kind: Any, raw: Any) -> Any:
+        if not isinstance(kind, _Dtype) or kind.is_object:
+            raise pickle.UnpicklingError("it makes a number in an unknown way")
+        return np.frombuffer(raw.encode("latin1") if isinstance(raw, str) else raw, kind.dtype)[0]
+
+
+class _Encoded(_Maker):
     """How old pickle protocols write bytes."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("it encodes text in an unknown way")
-    return text.encode("latin1")
+
+    def __new__(cls, text: Any, encoding: Any) -> Any:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise pickle.UnpicklingError("it encodes text in an unknown way")
+        return text.encode("latin1")
 
 
 KNOWN_NAMES: Mapping[tuple[str, str], object] = {
@@ -150,9 +180,9 @@ KNOWN_NAMES: Mapping[tuple[str, str], object] = {
     ("numpy", "dtype"): _Dtype,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("numpy.core.multiarray", "scalar"): _scalar,
-    ("numpy._core.multiarray", "scalar"): _scalar,
-    ("_codecs", "encode"): _encoded,
+    ("numpy.core.multiarray", "scalar"): _Scalar,
+    ("numpy._core.multiarray", "scalar"): _Scalar,
+    ("_codecs", "encode"): _Encoded,
 }
 
 
@@ -182,12 +212,13 @@ def _checked(content: Any) -> PublishedFile:
     input_db = float(loudness[0])
     if not (math.isfinite(input_db) and abs(input_db) <= 200):
         raise ValueError(f"its loudness is {input_db} dB")
-    sample_rate = _whole(metadata, "sample_rate", *RATES)
+    if not isinstance(metadata["padding"], bool | np.bool_):
+        raise ValueError("padding is neither true nor false")
     return PublishedFile(
         codes=np.ascontiguousarray(codes).astype(np.uint16),
         input_db=input_db,
         n_samples=_whole(metadata, "original_length", 1, codes.shape[2] * 65536),
-        sample_rate=sample_rate,
+        sample_rate=_whole(metadata, "sample_rate", *RATES),
         channels=channels,
         chunk_length=_whole(metadata, "chunk_length", 1, 2**31),
         padding=bool(metadata["padding"]),

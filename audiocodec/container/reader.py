@@ -5,7 +5,10 @@ is believed before it is checked. May import: numpy, errors, files, container.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
+
+import numpy as np
 
 from audiocodec.container.header import read_header
 from audiocodec.container.records import (
@@ -13,6 +16,7 @@ from audiocodec.container.records import (
     BLOCK_MARKER,
     CRC,
     END_MARKER,
+    MIN_BLOCK_BYTES,
     TRAILER,
     TRAILER_MAGIC,
     Block,
@@ -23,7 +27,7 @@ from audiocodec.container.records import (
     read_end,
 )
 from audiocodec.errors import ContainerError, DamagedBlock, TruncatedFile
-from audiocodec.files import is_seekable, name_of, read_exactly
+from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
 SEARCH_BYTES = 65536
 SEARCH_EFFORT = 256  # how many times its own size a damaged file may make us read
@@ -88,9 +92,13 @@ class Reader:
         """Yield the blocks that hold frames first_frame to stop_frame, cut to them.
 
         Reads no other blocks if the file can be sought in. With recover, what is damaged is
-        left out, and the gap shows in the blocks' first_frame.
+        left out, and the gap shows in the blocks' first_frame; what is left of a pipe is first
+        copied to a temporary file.
         Raises DamagedBlock or TruncatedFile, unless recovering.
         """
+        if recover and not self.seekable:
+            self.file, self.seekable, self._first_block = spooled(self.file), True, 0
+            self._end = self._found_end()
         offset, index, position = self._first_block, 0, 0
         if self.seekable and not recover:
             offset, index, position = self._place_of(first_frame)
@@ -100,7 +108,7 @@ class Reader:
                 return
             if block.stop_frame > first_frame:
                 yield _cut(block, first_frame, stop_frame)
-            if block.stop_frame == stop_frame:
+            if stop_frame is not None and block.stop_frame >= stop_frame:
                 return
 
     def check(self) -> list[str]:
@@ -142,8 +150,8 @@ class Reader:
         """
         while True:
             start = read_exactly(self.file, BLOCK.size)
-            if start[:4] == END_MARKER or not start:
-                self._check_complete(start, position)
+            if start[:4] == END_MARKER or len(start) < len(END_MARKER):
+                self._check_complete(start, index, position)
                 return
             try:
                 block = self._checked_block(start, position)
@@ -165,13 +173,11 @@ class Reader:
             raise RecordError("a block before it is missing")
         return block
 
-    def _check_complete(self, start: bytes, position: int) -> None:
+    def _check_complete(self, start: bytes, n_blocks: int, position: int) -> None:
         """At the end: as many frames as were promised, and an end record if only it knows."""
         if start and self._end is None:
-            try:
-                self._end = read_end(start, self.file)
-            except RecordError:
-                pass  # the index can be rebuilt; the length below cannot
+            with suppress(RecordError):  # the index can be rebuilt; the length below cannot
+                self._end = read_end(start, self.file, n_blocks * MIN_BLOCK_BYTES)
         n_samples = self.n_samples
         if n_samples is None or position < self.header.frames_of(n_samples):
             raise self._truncated()
@@ -194,9 +200,13 @@ class Reader:
         self.file.seek(offset)
         try:
             start = read_exactly(self.file, BLOCK.size)
-            return read_end(start, self.file) if start[:4] == END_MARKER else None
+            if start[:4] != END_MARKER:
+                return None
+            end = read_end(start, self.file, offset - self._first_block)
         except RecordError:
             return None
+        n_bytes = int(end.entries["n_bytes"].sum(dtype=np.uint64))
+        return end if n_bytes == offset - self._first_block else None
 
     def _place_of(self, frame: int) -> tuple[int, int, int]:
         """The block with this frame: its offset, its number, its first frame.
@@ -204,8 +214,14 @@ class Reader:
         By the block headers where there is no index; past the end, the last block.
         """
         offset, index, first = self._first_block, 0, 0
-        if frame:
-            for n_bytes, n_frames in self._end.entries if self._end else self._walked():
+        if frame and self._end:
+            entries = self._end.entries
+            stops = entries["n_frames"].cumsum(dtype=np.uint64)
+            index = int(np.searchsorted(stops, frame, side="right"))
+            offset += int(entries["n_bytes"][:index].sum(dtype=np.uint64))
+            first = int(stops[index - 1]) if index else 0
+        elif frame:
+            for n_bytes, n_frames in self._walked():
                 if first + n_frames > frame:
                     break
                 offset, index, first = offset + n_bytes, index + 1, first + n_frames

@@ -1,11 +1,11 @@
 """The records behind the header, as bytes: blocks of codes, and the end record with the index.
 
-Follows FORMAT.md, which wins where they differ. May import: numpy, container.header, packing.
+Follows FORMAT.md, which wins where they differ. May import: numpy, files,
+container.header, container.packing.
 """
 
 import struct
 import zlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ END = struct.Struct("<4sQQI")  # marker, samples, frames, blocks
 ENTRY = np.dtype([("n_bytes", "<u4"), ("n_frames", "<u2")])  # of the index: a block, as stored
 TRAILER = struct.Struct("<I4s")  # bytes of the end record, magic
 CRC = struct.Struct("<I")
+MIN_BLOCK_BYTES = BLOCK.size + CRC.size + 1
 
 
 class RecordError(Exception):
@@ -37,7 +38,7 @@ class RecordCutError(RecordError):
         super().__init__("the file ends inside it")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Block:
     """Some frames: codes uint16 (channels, n_codebooks, frames), from `first_frame` on."""
 
@@ -50,13 +51,13 @@ class Block:
         return self.first_frame + self.codes.shape[-1]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EndRecord:
     """What is known when all blocks are written."""
 
     n_samples: int
     n_frames: int
-    entries: Sequence[tuple[int, int]]  # of each block: bytes, frames
+    entries: np.ndarray  # of ENTRY: each block
 
 
 def block_bytes(block: Block, header: Header) -> bytes:
@@ -93,24 +94,29 @@ def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
 def end_bytes(end: EndRecord) -> bytes:
     """The end record and the trailer behind it."""
     record = END.pack(END_MARKER, end.n_samples, end.n_frames, len(end.entries))
-    record += np.array(list(end.entries), dtype=ENTRY).tobytes()
+    record += end.entries.tobytes()
     record += CRC.pack(zlib.crc32(record))
     return record + TRAILER.pack(len(record), TRAILER_MAGIC)
 
 
-def read_end(start: bytes, file: BinaryIO) -> EndRecord:
-    """Read what follows the first BLOCK.size bytes of an end record. Raises RecordError."""
+def read_end(start: bytes, file: BinaryIO, n_bytes_before: int) -> EndRecord:
+    """Read what follows the first BLOCK.size bytes of an end record. Raises RecordError.
+
+    n_bytes_before: of all blocks; an index of more blocks than these can be is not read.
+    """
     start += read_exactly(file, END.size - len(start))
     if len(start) < END.size:
         raise RecordCutError
     _, n_samples, n_frames, n_blocks = END.unpack(start)
+    if n_blocks * MIN_BLOCK_BYTES > n_bytes_before:
+        raise RecordError("its index has more blocks than the file")
     n_bytes = n_blocks * ENTRY.itemsize
-    rest = read_exactly(file, n_bytes + CRC.size)  # never more than there is
+    rest = read_exactly(file, n_bytes + CRC.size)
     if len(rest) < n_bytes + CRC.size:
         raise RecordCutError
     if zlib.crc32(rest[:n_bytes], zlib.crc32(start)) != CRC.unpack(rest[n_bytes:])[0]:
         raise RecordError("its checksum is wrong")
-    entries = [(int(b), int(f)) for b, f in np.frombuffer(rest[:n_bytes], ENTRY)]
-    if sum(frames for _, frames in entries) != n_frames:
+    entries = np.frombuffer(rest[:n_bytes], ENTRY)
+    if int(entries["n_frames"].sum(dtype=np.uint64)) != n_frames:
         raise RecordError("its index does not fit its length")
     return EndRecord(n_samples, n_frames, entries)

@@ -8,8 +8,15 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audiocodec.container.header import Header
-from audiocodec.container.records import MAX_BLOCK_FRAMES, Block, EndRecord, block_bytes, end_bytes
+from audiocodec.container.header import MAX_FRAMES, Header
+from audiocodec.container.records import (
+    ENTRY,
+    MAX_BLOCK_FRAMES,
+    Block,
+    EndRecord,
+    block_bytes,
+    end_bytes,
+)
 from audiocodec.errors import ArgumentError, CodesError
 
 PAYLOAD_BYTES = 4096  # about this much between two checksums: damage costs little, so do headers
@@ -29,15 +36,21 @@ class Writer:
             raise ArgumentError(f"{self.block_frames} frames a block; 1 to {MAX_BLOCK_FRAMES} fit")
         self.n_frames = 0
         self._entries: list[tuple[int, int]] = []
+        self._is_closed = False
         self._pending = np.zeros((header.channels, header.n_codebooks, 0), np.uint16)
         file.write(header.to_bytes())
 
     def write(self, codes: np.ndarray) -> None:
         """Append codes, whole numbers (channels, n_codebooks, any number of frames).
 
-        Raises CodesError for another shape or a code out of range.
+        Raises CodesError for another shape, a code out of range or more frames than MAX_FRAMES,
+        ArgumentError after close().
         """
+        if self._is_closed:
+            raise ArgumentError("the container is closed; no codes can follow")
         checked_codes(codes, self.header)
+        if self.n_frames + self._pending.shape[-1] + codes.shape[-1] > MAX_FRAMES:
+            raise CodesError(f"a file holds at most {MAX_FRAMES} frames")
         pending = np.concatenate([self._pending, codes.astype(np.uint16)], axis=-1)
         while pending.shape[-1] >= self.block_frames:
             self._write_block(pending[..., : self.block_frames])
@@ -45,13 +58,16 @@ class Writer:
         self._pending = pending.copy()
 
     def close(self, n_samples: int | None = None) -> None:
-        """Write the last block and the end record.
+        """Write the last block and the end record; a second time does nothing.
 
         n_samples: length of the sound, where the header does not tell it; whole frames by default.
         Raises ArgumentError if the codes written are not those of that length.
         """
+        if self._is_closed:
+            return
         if self._pending.shape[-1]:
             self._write_block(self._pending)
+            self._pending = self._pending[..., :0]
         if n_samples is None:
             n_samples = self.header.n_samples
         if n_samples is None:
@@ -62,7 +78,9 @@ class Writer:
             raise ArgumentError(
                 f"{self.n_frames} frames were written; {n_samples} samples make {expected}"
             )
-        self.file.write(end_bytes(EndRecord(n_samples, self.n_frames, self._entries)))
+        entries = np.array(self._entries, ENTRY)
+        self.file.write(end_bytes(EndRecord(n_samples, self.n_frames, entries)))
+        self._is_closed = True
 
     def _write_block(self, codes: np.ndarray) -> None:
         raw = block_bytes(Block(self.n_frames, codes), self.header)
@@ -99,5 +117,5 @@ def checked_codes(codes: np.ndarray, header: Header) -> None:
         )
     if codes.size and not 0 <= int(codes.min()) <= int(codes.max()) < header.codebook_size:
         raise CodesError(
-            f"codes from {codes.min()} to {codes.max()}; entries are 0 to {header.codebook_size - 1}"
+            f"codes are {codes.min()} to {codes.max()}; entries are 0 to {header.codebook_size - 1}"
         )

@@ -30,7 +30,9 @@ from audiocodec.audio import LoudnessMeter, normalizing_gain, resampled
 from audiocodec.errors import AudioError
 from audiocodec.model.network import DAC
 from audiocodec.train.metrics import mel_distance, si_sdr
-from audiocodec.weights import DEFAULT_MODEL, load_model, resolve
+from audiocodec.weights.registry import DEFAULT_MODEL
+from audiocodec.weights.resolve import resolve
+from audiocodec.weights.store import load_model
 
 Samples = NDArray[np.float32]  # (n_samples,)
 OPUS_KBPS = (8, 12)

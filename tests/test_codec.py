@@ -1,0 +1,435 @@
+"""The whole road: sound in, a .dac file, sound out."""
+
+import io
+import warnings
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import audiocodec
+from audiocodec import Audio, Codec, CodecError, DacFile
+from audiocodec.codec import LostAudioWarning
+from audiocodec.container import Header, Reader, Writer
+from audiocodec.errors import (
+    ArgumentError,
+    AudioError,
+    CodesError,
+    DamagedBlock,
+    DamagedHeader,
+    ModelMismatch,
+    OutputExists,
+)
+from tests.conftest import noise
+
+
+def sound(n_samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
+    """Seeded noise (n_samples, channels)."""
+    rng = np.random.default_rng(seed)
+    return (0.1 * rng.standard_normal((n_samples, channels))).astype(np.float32)
+
+
+class Pipe(io.RawIOBase):
+    """A file object that cannot seek and hands out small pieces."""
+
+    def __init__(self, data: bytes = b"") -> None:
+        self.rest, self.written = data, b""
+
+    def readable(self):
+        return True
+
+    def writable(self):
+        return True
+
+    def read(self, size=-1):
+        size = len(self.rest) if size < 0 else min(size, 1000)
+        piece, self.rest = self.rest[:size], self.rest[size:]
+        return piece
+
+    def write(self, data):
+        self.written += bytes(data)
+        return len(data)
+
+
+# Tensors
+
+
+@given(n_samples=st.integers(1, 5000), which=st.sampled_from(["small", "small_16k"]))
+def test_every_length_comes_back_exactly(small, small_16k, n_samples, which):
+    """From one sample up, whatever the strides."""
+    codec = {"small": small, "small_16k": small_16k}[which]
+    codes = codec.encode(noise(n_samples))
+    assert codes.shape == (1, codec.n_codebooks, -(-n_samples // codec.hop))
+    assert codec.decode(codes).shape == (1, 1, codes.shape[-1] * codec.hop)
+    assert codec.decode(codes, n_samples).shape == (1, 1, n_samples)
+
+
+def test_arrays_and_tensors_and_shapes(small):
+    """(T,) and (B, 1, T); an array for an array, a tensor for a tensor; batches item by item."""
+    batch = noise(3000, batch=3)
+    codes = small.encode(batch)
+    for i in range(3):
+        alone = small.encode(batch[i, 0].numpy())
+        assert isinstance(alone, np.ndarray)
+        assert np.array_equal(alone, codes[i : i + 1].numpy())
+    decoded = small.decode(codes.numpy().astype(np.uint16), 3000)
+    assert isinstance(decoded, np.ndarray)
+    torch.testing.assert_close(torch.from_numpy(decoded), small.decode(codes, 3000))
+
+
+def test_first_codebooks_are_a_prefix(small):
+    """Fewer codebooks: the same codes, fewer of them."""
+    wav = noise(2000)
+    assert torch.equal(small.encode(wav, n_codebooks=2), small.encode(wav)[:, :2])
+
+
+@pytest.mark.parametrize(
+    "wav",
+    [
+        torch.zeros(0), torch.zeros(1, 1, 0), torch.zeros(2, 5), torch.zeros(1, 2, 5),
+        np.zeros(5, np.int16), torch.tensor([float("inf")]),
+    ],
+)  # fmt: skip
+def test_bad_samples_are_refused(small, wav):
+    """Empty, of a wrong shape or type, not finite."""
+    with pytest.raises(ArgumentError):
+        small.encode(wav)
+
+
+def test_bad_codes_are_refused(small):
+    """Too many codebooks, out of range, not whole."""
+    for codes in (np.zeros((1, 10, 3), int), np.full((1, 9, 3), 1024), torch.zeros(1, 9, 3)):
+        with pytest.raises(CodesError):
+            small.decode(codes)
+    for n_codebooks in (0, 10, -1):
+        with pytest.raises(ArgumentError):
+            small.encode(noise(10), n_codebooks)
+
+
+def test_wrong_settings_are_refused(small):
+    """A device and a precision that do not exist."""
+    with pytest.raises(ArgumentError, match="cannot be used here"):
+        Codec(small.model, "m", device="quantum")
+    with pytest.raises(ArgumentError, match="exact, fast"):
+        Codec(small.model, "m", device="cpu", precision="sloppy")
+
+
+def test_fast_precision_is_a_choice(small):
+    """It runs everywhere, gives the same shapes, and codes that mostly agree."""
+    fast = Codec(small.model, "small", device="cpu", precision="fast")
+    codes = small.encode(noise(20_000))
+    assert (fast.encode(noise(20_000)) == codes).float().mean() > 0.5
+    assert fast.decode(codes).shape == small.decode(codes).shape
+    assert "fast" in repr(fast)
+
+
+def test_live_streams_equal_whole_files(small):
+    """Any pushes through encoder and decoder, as if it had been encoded whole."""
+    wav = noise(30_000)[0, 0]
+    encoder, decoder = small.stream_encoder(), small.stream_decoder()
+    heard = [decoder.push(encoder.push(part)) for part in wav.split(777)]
+    heard += [decoder.push(encoder.flush()), decoder.flush()]
+    whole = small.decode(small.encode(wav))
+    torch.testing.assert_close(torch.cat(heard, dim=-1), whole, atol=1e-5, rtol=0)
+
+
+# Files
+
+
+@given(
+    n_samples=st.integers(1, 20_000),
+    channels=st.integers(1, 8),
+    rate=st.sampled_from([8000, 16000, 22050, 44100, 48000, 96000]),
+    normalize=st.booleans(),
+)
+def test_length_rate_and_channels_survive(small, small_16k, n_samples, channels, rate, normalize):
+    """Any rate and channel count, through models of two rates."""
+    for codec in (small, small_16k):
+        file = codec.compress(sound(n_samples, channels), sample_rate=rate, normalize=normalize)
+        audio = codec.decompress(file)
+        assert isinstance(audio, Audio)
+        assert audio.samples.shape == (n_samples, channels)
+        assert audio.samples.dtype == np.float32
+        assert audio.sample_rate == rate
+        assert np.isfinite(audio.samples).all()
+
+
+@given(
+    rate=st.sampled_from([16000, 44100, 48000]),
+    start=st.floats(0, 1.9),
+    duration=st.none() | st.floats(0.001, 3),
+)
+def test_a_part_equals_the_same_part_of_the_whole(small, rate, start, duration):
+    """start and duration, to 1e-5."""
+    file = small.compress(sound(2 * rate, 2), sample_rate=rate)
+    whole, _ = small.decompress(file)
+    part, _ = small.decompress(file, start=start, duration=duration)
+    first = round(start * rate)
+    n_samples = len(whole) - first if duration is None else max(1, round(duration * rate))
+    expected = whole[first : first + n_samples]
+    assert part.shape == expected.shape
+    np.testing.assert_allclose(part, expected, atol=1e-5, rtol=0)
+
+
+def test_the_codes_of_a_file_are_those_of_its_samples(small):
+    """compress() at the model's rate without normalizing is encode()."""
+    samples = sound(50_000, 2)
+    file = small.compress(samples, sample_rate=44100, normalize=False)
+    codes = small.encode(samples.T[:, None].copy())
+    assert np.array_equal(file.codes, codes)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.aiff"])
+def test_from_disk_to_disk(small, tmp_path, name):
+    """Paths in and out; the same codes and samples as in memory; nothing else is left behind."""
+    soundfile.write(tmp_path / "in.wav", sound(70_000, 2), 48000, subtype="FLOAT")
+    header = small.compress(tmp_path / "in.wav", tmp_path / "a.dac")
+    file = small.compress(tmp_path / "in.wav")
+    assert (tmp_path / "a.dac").read_bytes() == file.to_bytes()
+    assert header == file.header
+    small.decompress(tmp_path / "a.dac", tmp_path / name)
+    decoded, rate = soundfile.read(tmp_path / name, always_2d=True)
+    assert (decoded.shape, rate) == ((70_000, 2), 48000)
+    if not name.endswith("ogg"):
+        expected = small.decompress(file).samples
+        np.testing.assert_allclose(decoded, np.clip(expected, -1, 1), atol=1e-4)
+    assert {path.name for path in tmp_path.iterdir()} == {"in.wav", "a.dac", name}
+
+
+def test_file_objects_and_pipes(small):
+    """File objects that seek and pipes that do not, in both directions."""
+    wav = io.BytesIO()
+    soundfile.write(wav, sound(30_000), 44100, format="WAV")
+    expected = small.compress(io.BytesIO(wav.getvalue())).to_bytes()
+    out = Pipe()
+    small.compress(Pipe(wav.getvalue()), out)
+    assert out.written == expected
+    back = Pipe()
+    small.decompress(Pipe(expected), back)
+    assert len(soundfile.read(io.BytesIO(back.written))[0]) == 30_000
+
+
+def test_existing_files_are_kept(small, tmp_path):
+    """Neither direction overwrites unless asked."""
+    target = tmp_path / "x"
+    target.write_text("precious")
+    file = small.compress(sound(100), sample_rate=44100)
+    with pytest.raises(OutputExists):
+        small.compress(sound(100), target, sample_rate=44100)
+    with pytest.raises(OutputExists):
+        small.decompress(file, target, format="wav")
+    assert target.read_text() == "precious"
+    small.compress(sound(100), target, sample_rate=44100, overwrite=True)
+    assert DacFile.load(target).header == file.header
+
+
+def test_tags_are_copied_or_given(small, tmp_path):
+    """title and artist of the source, or the caller's own."""
+    with soundfile.SoundFile(tmp_path / "in.flac", "w", 44100, 1) as file:
+        file.title, file.artist = "Überfahrt", "someone"
+        file.write(sound(1000)[:, 0])
+    assert small.compress(tmp_path / "in.flac").header.tags == {
+        "title": "Überfahrt",
+        "artist": "someone",
+    }
+    own = small.compress(tmp_path / "in.flac", tags={"mood": "calm"})
+    assert DacFile.from_bytes(own.to_bytes()).header.tags == {"mood": "calm"}
+
+
+def test_bit_rates_choose_codebooks(small):
+    """The most codebooks within the rate, all channels counted."""
+    for kbps, channels, expected in [(8, 1, 9), (2.6, 1, 3), (0.87, 1, 1), (8, 2, 4), (99, 2, 9)]:
+        file = small.compress(sound(1000, channels), sample_rate=44100, kbps=kbps)
+        assert file.header.n_codebooks == expected
+        assert file.header.nominal_kbps <= kbps
+    with pytest.raises(ArgumentError, match=r"at least 1\.72 kbps"):
+        small.compress(sound(1000, 2), sample_rate=44100, kbps=1)
+    with pytest.raises(ArgumentError, match="not both"):
+        small.compress(sound(1000), sample_rate=44100, kbps=4, n_codebooks=3)
+
+
+def test_fewer_codebooks_afterwards(small):
+    """Decoding with the first three equals having encoded with three."""
+    samples = sound(20_000)
+    three = small.compress(samples, sample_rate=44100, n_codebooks=3)
+    nine = small.compress(samples, sample_rate=44100)
+    expected = small.decompress(three).samples
+    for decoded in (
+        small.decompress(nine, n_codebooks=3),
+        small.decompress(nine.truncated(3)),
+    ):
+        np.testing.assert_allclose(decoded.samples, expected, atol=1e-6)
+
+
+# Levels
+
+
+def test_levels_and_balance_survive(small):
+    """One gain for all channels, stored, and taken back: what decode() gives, unscaled."""
+    samples = sound(60_000, 2) * np.array([0.02, 0.001], np.float32)
+    file = small.compress(samples, sample_rate=44100)
+    assert file.header.gain > 10
+    scaled = np.ascontiguousarray((samples * np.float32(file.header.gain)).T)[:, None]
+    assert np.array_equal(file.codes, small.encode(scaled))
+    decoded = small.decode(file.codes, 60_000)[:, 0].T / file.header.gain
+    np.testing.assert_allclose(small.decompress(file).samples, decoded, atol=1e-7)
+
+
+def test_normalizing_does_not_clip(small):
+    """A quiet signal with one loud click: the gain stops at the peak."""
+    samples = sound(60_000) * 0.01
+    samples[30_000] = 0.5
+    assert small.compress(samples, sample_rate=44100).header.gain == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("n_samples", [1, 300, 60_000])
+def test_silence_is_no_division_by_zero(small, n_samples):
+    """Digital silence keeps its level; so does everything without normalizing."""
+    silence = np.zeros((n_samples, 2), np.float32)
+    file = small.compress(silence, sample_rate=44100)
+    assert file.header.gain == 1.0
+    assert np.isfinite(small.decompress(file).samples).all()
+    loud = small.compress(sound(1000), sample_rate=44100, normalize=False)
+    assert loud.header.gain == 1.0
+
+
+# What cannot be
+
+
+def test_no_samples_is_an_error(small, tmp_path):
+    """An empty file holds nothing to compress."""
+    soundfile.write(tmp_path / "empty.wav", np.zeros((0, 1)), 44100)
+    for normalize in (True, False):
+        with pytest.raises(AudioError, match=r"empty\.wav: holds no samples"):
+            small.compress(tmp_path / "empty.wav", normalize=normalize)
+
+
+def test_nan_is_named_by_position(small, tmp_path):
+    """Where it is; and no half-made file."""
+    samples = sound(50_000)
+    samples[44_100] = np.nan
+    with pytest.raises(AudioError, match=r"sample 44100 \(1\.000 s\)"):
+        small.compress(samples, tmp_path / "x.dac", sample_rate=44100)
+    assert not list(tmp_path.iterdir())
+
+
+def test_another_model_is_refused(small, small_16k):
+    """Both names are in the message."""
+    file = small.compress(sound(1000), sample_rate=44100)
+    with pytest.raises(ModelMismatch, match=r"small \(.*small_16k \("):
+        small_16k.decompress(file)
+
+
+@pytest.mark.parametrize("change", [{"hop": 256}, {"model_rate": 48000}, {"codebook_size": 512}])
+def test_a_header_that_contradicts_its_model_is_refused(small, change):
+    """The right fingerprint with other numbers beside it."""
+    header = {**vars(small.compress(sound(1000), sample_rate=44100).header), **change}
+    frames = Header(**header).n_frames
+    file = DacFile(Header(**header), np.zeros((1, 9, frames), np.uint16))
+    with pytest.raises(DamagedHeader):
+        small.decompress(file)
+
+
+def test_parts_that_are_not_there_are_refused(small):
+    """A start behind the end, negative times."""
+    file = small.compress(sound(44_100), sample_rate=44100)
+    for arguments in ({"start": 1.0}, {"start": -1}, {"duration": 0}, {"start": float("nan")}):
+        with pytest.raises(ArgumentError):
+            small.decompress(file, **arguments)
+
+
+def test_a_damaged_block_is_named_and_the_rest_recovered(small, tmp_path):
+    """The rest is what it was, but for the networks' context around the gap."""
+    file = small.compress(sound(10 * 44_100, 2), sample_rate=44100)
+    whole = small.decompress(file).samples
+    raw = bytearray(file.to_bytes())
+    raw[len(raw) // 2] ^= 1
+    (tmp_path / "bad.dac").write_bytes(raw)
+    with pytest.raises(DamagedBlock, match=r"bad\.dac: block \d+, at \d\.\d s, is damaged"):
+        small.decompress(tmp_path / "bad.dac", tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
+    with pytest.warns(LostAudioWarning, match=r"bad\.dac: 4\.46 s to 5\.94 s is lost"):
+        recovered = small.decompress(tmp_path / "bad.dac", recover=True).samples
+    assert recovered.shape == whole.shape
+    first, stop = (round(frame * 512) for frame in (384, 512))
+    assert not recovered[first:stop].any()
+    context = 11 * 512
+    np.testing.assert_allclose(recovered[: first - context], whole[: first - context], atol=1e-5)
+    np.testing.assert_allclose(recovered[stop + context :], whole[stop + context :], atol=1e-5)
+
+
+def test_a_cut_file_is_recovered_up_to_its_end(small):
+    """Half a download: as much sound as there is."""
+    raw = small.compress(sound(10 * 44_100), sample_rate=44100).to_bytes()
+    cut = io.BytesIO(raw[: len(raw) // 2])
+    with pytest.raises(CodecError, match="--recover"):
+        small.decompress(cut)
+    cut.seek(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LostAudioWarning)
+        samples = small.decompress(cut, recover=True).samples
+    assert 3 * 44_100 < len(samples) < 5 * 44_100
+
+
+def test_a_live_file_without_a_length(small):
+    """Written before its end was known: the end record tells the length."""
+    codes = small.encode(noise(100_000)).numpy()
+    finished = small.compress(sound(1), sample_rate=44100).header
+    header = Header(**{**vars(finished), "n_samples": None})
+    file = io.BytesIO()
+    writer = Writer(file, header)
+    for part in np.array_split(codes, 7, axis=-1):
+        writer.write(part)
+    writer.close(n_samples=100_000)
+    file.seek(0)
+    assert Reader(file).header.n_samples is None
+    file.seek(0)
+    assert small.decompress(file).samples.shape == (100_000, 1)
+
+
+# Published files
+
+
+@pytest.mark.parametrize(
+    ("model", "kind"), [("44khz", "short"), ("44khz", "long"), ("24khz", "long")]
+)
+def test_published_files_decode_to_what_the_published_tool_decodes(data, model, kind):
+    """One window and several, with its loudness for each channel."""
+    codec = Codec.from_pretrained(data / f"golden/dac_{model}_small/weights.pth", device="cpu")
+    source = data / f"published/dac_{model}_small_{kind}"
+    expected, rate = soundfile.read(f"{source}_decoded.flac")
+    decoded = codec.decompress(f"{source}.dac")
+    assert decoded.sample_rate == rate
+    np.testing.assert_allclose(decoded.samples, expected, atol=1e-4, rtol=0)
+    part, _ = codec.decompress(f"{source}.dac", start=0.25, duration=0.5)
+    first = round(0.25 * rate)
+    np.testing.assert_array_equal(part, decoded.samples[first : first + round(0.5 * rate)])
+
+
+def test_a_published_file_on_which_the_published_tool_crashes(data):
+    """24 kHz, one window: the length is exact here."""
+    codec = Codec.from_pretrained(data / "golden/dac_24khz_small/weights.pth", device="cpu")
+    decoded = codec.decompress(data / "published/dac_24khz_small_short.dac")
+    assert decoded.samples.shape == (24_000, 2)
+    assert np.abs(decoded.samples).max() > 0.01
+
+
+def test_a_published_file_of_another_model_is_refused(data, small):
+    """32 codebooks do not fit a model of nine."""
+    with pytest.raises(CodesError, match="32 codebooks"):
+        small.decompress(data / "published/dac_24khz_small_long.dac")
+
+
+# The package
+
+
+def test_public_names():
+    """Sorted, and every one of them there."""
+    names = audiocodec.__all__
+    assert names == sorted(names)
+    assert all(getattr(audiocodec, name) for name in names)
+    with pytest.raises(AttributeError):
+        audiocodec.Decoder  # noqa: B018
