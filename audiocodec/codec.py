@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
 
 import numpy as np
 import torch
@@ -177,7 +177,18 @@ class Codec:
 
     # Files
 
-    def compress(  # noqa: PLR0913 - settings by name of the one verb people come for
+    @overload
+    def compress(
+        self, source: Source | np.ndarray, target: None = None, **settings: Any
+    ) -> DacFile: ...
+
+    @overload
+    def compress(
+        self, source: Source | np.ndarray, target: Source, **settings: Any
+    ) -> Header: ...
+
+    # Settings are open in the overloads, which tell only what comes back.
+    def compress(  # type: ignore[misc]  # noqa: PLR0913 - the verb people come for
         self,
         source: Source | np.ndarray,
         target: Source | None = None,
@@ -219,7 +230,15 @@ class Codec:
                     writer.write(codes)
             return header
 
-    def decompress(  # noqa: PLR0913 - likewise
+    @overload
+    def decompress(
+        self, source: Source | DacFile, target: None = None, **settings: Any
+    ) -> Audio: ...
+
+    @overload
+    def decompress(self, source: Source | DacFile, target: Source, **settings: Any) -> None: ...
+
+    def decompress(  # type: ignore[misc]  # noqa: PLR0913 - likewise
         self,
         source: Source | DacFile,
         target: Source | None = None,

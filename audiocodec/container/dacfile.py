@@ -13,7 +13,7 @@ import numpy as np
 from audiocodec.container.header import Header
 from audiocodec.container.reader import Reader
 from audiocodec.container.writer import Writer, checked_codes
-from audiocodec.errors import ArgumentError, ContainerError
+from audiocodec.errors import ArgumentError, CodesError, ContainerError
 from audiocodec.files import open_binary, output_file
 
 
@@ -30,6 +30,11 @@ class DacFile:
 
     def __post_init__(self) -> None:
         checked_codes(self.codes, self.header)
+        if self.header.n_frames not in (None, self.codes.shape[-1]):
+            raise CodesError(
+                f"codes of {self.codes.shape[-1]} frames; {self.header.n_samples} samples make "
+                f"{self.header.n_frames}"
+            )
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | BinaryIO) -> "DacFile":

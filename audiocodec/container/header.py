@@ -73,7 +73,9 @@ class Header:
         ):
             if not low <= getattr(self, name) <= high:
                 raise ArgumentError(f"{name} is {getattr(self, name)}; it must be {low} to {high}")
-        if self.n_samples is not None and not 0 <= self.frames_of(self.n_samples) <= MAX_FRAMES:
+        if self.n_samples is not None and (
+            self.n_samples < 0 or self.frames_of(self.n_samples) > MAX_FRAMES
+        ):
             raise ArgumentError(
                 f"n_samples is {self.n_samples}; it must be 0 or more, and at most "
                 f"{MAX_FRAMES} frames"

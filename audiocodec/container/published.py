@@ -24,7 +24,8 @@ from audiocodec.files import read_exactly
 NPY_MAGIC = b"\x93NUMPY"
 MAX_FILE_BYTES = 2**30
 NPY_HEADER = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
-MAX_OPCODES = 1000  # the published tool writes about 150
+MAX_OPCODES = 1000  # the published tool writes about 180
+MAX_REASON = 200  # characters of a message that a file has a say in
 KNOWN_OPCODES = frozenset(
     re.findall(
         r"\w+",
@@ -34,6 +35,10 @@ KNOWN_OPCODES = frozenset(
         "EMPTY_TUPLE EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM SETITEMS",
     )
 )
+SHARED_OPCODES = frozenset(  # what makes things that may be used twice, if they are short
+    "GLOBAL STACK_GLOBAL REDUCE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES".split()
+)
+MAX_SHARED = 64  # characters or bytes
 VERSION = "1.0.0"
 
 
@@ -69,32 +74,12 @@ def read_published(file: BinaryIO, path: str) -> PublishedFile:
     if len(raw) > MAX_FILE_BYTES:
         raise ContainerError(f"{path}: larger than {MAX_FILE_BYTES} bytes, too large to be read")
     try:
-        content = _unpickled(raw)
-    except NotADacFile as error:
-        raise NotADacFile(f"{path}: {error}") from error
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise _damaged(path, str(error)) from error
-    except (pickle.UnpicklingError, EOFError, MemoryError, OverflowError, ImportError) as error:
-        raise _damaged(path, str(error)) from error
-    except (RecursionError, SystemError, RuntimeError, AssertionError) as error:
-        raise _damaged(path, type(error).__name__) from error
-    version = content["metadata"].get("dac_version") if _is_dac(content) else VERSION
-    if not isinstance(version, str) or version != VERSION:
-        raise UnsupportedVersion(
-            f"{path}: written by version {version!r} of the published tool; {VERSION} is known"
-        )
-    try:
-        return _checked(content)
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
-        raise _damaged(path, f"{type(error).__name__}: {error}") from error
-
-
-def _damaged(path: str, reason: str) -> ContainerError:
-    return ContainerError(f"{path}: not a sound file of the published tool: {reason}")
-
-
-def _is_dac(content: object) -> bool:
-    return isinstance(content, dict) and isinstance(content.get("metadata"), dict)
+        return _checked(_unpickled(raw))
+    except (NotADacFile, UnsupportedVersion) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except Exception as error:  # a pickle made for it can bring about almost any
+        reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
+        raise ContainerError(f"{path}: not a sound file of the published tool: {reason}") from error
 
 
 def _unpickled(raw: bytes) -> Any:
@@ -108,12 +93,25 @@ def _unpickled(raw: bytes) -> Any:
 
 
 def _check_opcodes(pickled: bytes) -> None:
-    """Few steps, of known kinds, and a small memo: so it cannot grow far beyond its length."""
+    """Few steps, of known kinds, and a small memo of names and short texts.
+
+    So it cannot grow far beyond its length: a list used twice, in a list used twice, and so on,
+    takes a few bytes to write and forever to look through.
+    """
+    memo: dict[int, bool] = {}  # whether it may be used again
+    is_shared = False
     for n_before, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
-        if opcode.name not in KNOWN_OPCODES or n_before >= MAX_OPCODES:
+        name = opcode.name
+        is_usual = name in KNOWN_OPCODES and n_before < MAX_OPCODES
+        if name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
+            index = len(memo) if argument is None else argument
+            memo[index] = is_shared
+            is_usual &= index < MAX_OPCODES
+        elif name in ("BINGET", "LONG_BINGET"):
+            is_usual &= memo.get(argument, False)
+        if not is_usual:
             raise pickle.UnpicklingError("it is not built as the published tool builds it")
-        if opcode.name == "LONG_BINPUT" and (argument or 0) >= MAX_OPCODES:
-            raise pickle.UnpicklingError("it is not built as the published tool builds it")
+        is_shared = name in SHARED_OPCODES and len(argument or "") <= MAX_SHARED
 
 
 class _Dtype:
@@ -145,8 +143,8 @@ class _Array:
                 raise pickle.UnpicklingError("it holds an array of objects")
             self.value = data[0]
             return
-        raw = data.encode("latin1") if isinstance(data, str) else bytes(memoryview(data))
-        array = np.frombuffer(raw, kind.dtype)
+        raw = data.encode("latin1") if isinstance(data, str) else data
+        array = np.frombuffer(raw, kind.dtype)  # refers to the bytes, does not copy them
         self.value = array.reshape(shape, order="F" if fortran else "C")
 
 
@@ -201,6 +199,12 @@ def _plain(value: object) -> Any:
 
 def _checked(content: Any) -> PublishedFile:
     codes, metadata = _plain(content["codes"]), content["metadata"]
+    version = metadata["dac_version"]
+    if version != VERSION:
+        shown = version[:MAX_SHARED] if isinstance(version, str) else type(version).__name__
+        raise UnsupportedVersion(
+            f"written by version {shown!r} of the published tool; {VERSION} is known"
+        )
     if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu" or codes.ndim != 3:
         raise ValueError("its codes are not whole numbers in three dimensions")
     if not codes.size or codes.min() < 0 or codes.max() > 65535:

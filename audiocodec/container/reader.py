@@ -4,6 +4,7 @@ Follows FORMAT.md, which wins where they differ. Counts in frames. Nothing that 
 is believed before it is checked. May import: numpy, errors, files, container.
 """
 
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import BinaryIO
@@ -29,8 +30,8 @@ from audiocodec.container.records import (
 from audiocodec.errors import ContainerError, DamagedBlock, TruncatedFile
 from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
-SEARCH_BYTES = 65536
-SEARCH_EFFORT = 256  # how many times its own size a damaged file may make us read
+SEARCH_BYTES = 4096
+SEARCH_EFFORT = 64  # how many times its own size a damaged file may make us read in vain
 SPARE_FRAMES = 2**18  # how many frames may be missing with all their bytes, in one file
 
 
@@ -98,6 +99,7 @@ class Reader:
         """
         if recover and not self.seekable:
             self.file, self.seekable, self._first_block = spooled(self.file), True, 0
+            weakref.finalize(self, self.file.close)
             self._end = self._found_end()
         offset, index, position = self._first_block, 0, 0
         if self.seekable and not recover:
@@ -211,7 +213,7 @@ class Reader:
     def _place_of(self, frame: int) -> tuple[int, int, int]:
         """The block with this frame: its offset, its number, its first frame.
 
-        By the block headers where there is no index; past the end, the last block.
+        By the block headers where there is no index; past the end, where the blocks end.
         """
         offset, index, first = self._first_block, 0, 0
         if frame and self._end:
@@ -244,23 +246,26 @@ class Reader:
         file, position, offset = self.file, 0, self._first_block
         effort = SEARCH_EFFORT * (file.seek(0, 2) + SEARCH_BYTES)
         last_good, spare = offset, SPARE_FRAMES
+        least_bits = self.header.channels * self.header.bits_per_code  # of a frame
         while effort > 0 and (found := self._next_marker(offset)) is not None:
-            file.seek(found)
-            try:
-                block = read_block(read_exactly(file, BLOCK.size), file, self.header)
-            except RecordError:
-                effort -= SEARCH_BYTES + file.tell() - found
-                offset = found + 1
-                continue
+            block = self._block_at(found)
             # A gap is no longer than the bytes between intact blocks could have held, or not
             # by much: otherwise a few bytes could make hours of silence.
-            least_bits = self.header.channels * self.header.bits_per_code
-            unexplained = block.first_frame - position - (found - last_good) * 8 // least_bits
-            offset = found + 1
-            if block.first_frame >= position and unexplained <= spare:
+            most = position + (found - last_good) * 8 // least_bits
+            if block and position <= block.first_frame <= most + spare:
                 offset = last_good = file.tell()
-                position, spare = block.stop_frame, spare - max(0, unexplained)
+                position, spare = block.stop_frame, spare - max(0, block.first_frame - most)
                 yield block
+            else:
+                effort -= SEARCH_BYTES + file.tell() - found
+                offset = found + 1
+
+    def _block_at(self, offset: int) -> Block | None:
+        self.file.seek(offset)
+        try:
+            return read_block(read_exactly(self.file, BLOCK.size), self.file, self.header)
+        except RecordError:
+            return None
 
     def _next_marker(self, offset: int) -> int | None:
         """Where the next four bytes that may begin a block are, from `offset` on."""

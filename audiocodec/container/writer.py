@@ -31,7 +31,7 @@ class Writer:
 
     def __init__(self, file: BinaryIO, header: Header, frames_per_block: int | None = None) -> None:
         self.file, self.header = file, header
-        self.block_frames = frames_per_block or _block_frames(header)
+        self.block_frames = _block_frames(header) if frames_per_block is None else frames_per_block
         if not 1 <= self.block_frames <= MAX_BLOCK_FRAMES:
             raise ArgumentError(f"{self.block_frames} frames a block; 1 to {MAX_BLOCK_FRAMES} fit")
         self.n_frames = 0
@@ -74,7 +74,8 @@ class Writer:
             model_samples = self.n_frames * self.header.hop
             n_samples = model_samples * self.header.sample_rate // self.header.model_rate
         expected = self.header.frames_of(n_samples)
-        if self.header.n_samples not in (None, n_samples) or expected != self.n_frames:
+        is_told = self.header.n_samples in (None, n_samples)
+        if not is_told or n_samples < 0 or expected != self.n_frames:
             raise ArgumentError(
                 f"{self.n_frames} frames were written; {n_samples} samples make {expected}"
             )

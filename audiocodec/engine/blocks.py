@@ -8,6 +8,7 @@ May import: torch, model, engine.stream, errors.
 """
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from audiocodec.engine.precision import Precision
 from audiocodec.engine.stream import stream_of
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.model.network import DAC
+
+if TYPE_CHECKING:
+    import numpy as np
 
 BLOCK_FRAMES = 64  # activations of the widest layers stay near the size of a cache
 
@@ -82,7 +86,7 @@ class StreamEncoder(_Ended):
         self.n_samples = 0
 
     @torch.inference_mode()
-    def push(self, samples: Tensor) -> Tensor:
+    def push(self, samples: "Tensor | np.ndarray") -> Tensor:
         """Samples float (B, 1, any number), or (any number,) of one signal -> codes.
 
         Returns int64 (B, n_codebooks, what is complete) on the CPU.
@@ -152,7 +156,7 @@ class StreamDecoder(_Ended):
         self._latents = Regrouped(block_frames, empty)
 
     @torch.inference_mode()
-    def push(self, codes: Tensor) -> Tensor:
+    def push(self, codes: "Tensor | np.ndarray") -> Tensor:
         """Codes int (B, n_codebooks, any number) -> samples float32 (B, 1, what is complete).
 
         The number of codebooks may change from push to push.

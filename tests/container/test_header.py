@@ -170,12 +170,13 @@ def test_a_newer_version_says_so():
     """The message names both versions."""
     raw = bytearray(HEADER.to_bytes())
     raw[8] = 9
-    with pytest.raises(UnsupportedVersion, match="version 9.*version 1"):
+    with pytest.raises(UnsupportedVersion, match=r"version 9.*version 1"):
         read_header(io.BytesIO(raw), "x")
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"RIFF\0\0\0\0WAVEfmt ", b"PK\x03\x04", b"hello\n", b"\x93NUMPY\x01\0", b"\x89PNG"]
+    "data",
+    [b"", b"RIFF\0\0\0\0WAVEfmt ", b"PK\x03\x04", b"hello\n", b"\x93NUMPY\x01\0", b"\x89PNG"],
 )
 def test_other_kinds_of_files(data):
     """Sounds, archives, texts and nothing at all are named as not ours."""

@@ -1,0 +1,73 @@
+"""What a Python user holds: saved, loaded, cut to fewer codebooks."""
+
+import io
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+from audiocodec.container import DacFile
+from audiocodec.errors import ArgumentError, ContainerError, NotADacFile, OutputExists
+from tests.container.samples import EXAMPLE, Pipe, header_of, random_codes
+
+
+def same(a, b):
+    return a.header == b.header and np.array_equal(a.codes, b.codes) and a.codes.dtype == np.uint16
+
+
+@settings(deadline=None, max_examples=30, derandomize=True)
+@given(
+    n_frames=st.integers(0, 700),
+    channels=st.integers(1, 8),
+    n_codebooks=st.integers(1, 9),
+    codebook_size=st.sampled_from([2, 3, 1000, 1024, 65536]),
+)
+def test_what_is_written_is_read(n_frames, channels, n_codebooks, codebook_size):
+    """Header and codes come back, whatever their shape."""
+    header = header_of(
+        n_frames, channels=channels, n_codebooks=n_codebooks, codebook_size=codebook_size
+    )
+    dac = DacFile(header, random_codes(header, n_frames))
+    assert same(DacFile.from_bytes(dac.to_bytes()), dac)
+
+
+def test_by_path_by_file_and_by_pipe(tmp_path, data):
+    """All the ways in and out give the same."""
+    path = tmp_path / "x.dac"
+    EXAMPLE.save(path)
+    assert path.read_bytes() == EXAMPLE.to_bytes()
+    for source in (path, str(path), io.BytesIO(EXAMPLE.to_bytes()), Pipe(EXAMPLE.to_bytes())):
+        assert same(DacFile.load(source), EXAMPLE)
+    assert same(DacFile.load(data / "container" / "example.dac"), EXAMPLE)
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    """A file that exists stays, unless told otherwise."""
+    path = tmp_path / "x.dac"
+    path.write_bytes(b"mine")
+    with pytest.raises(OutputExists):
+        EXAMPLE.save(path)
+    assert path.read_bytes() == b"mine"
+    EXAMPLE.save(path, overwrite=True)
+    assert same(DacFile.load(path), EXAMPLE)
+
+
+def test_fewer_codebooks():
+    """The first codebooks are those of a lower rate."""
+    less = EXAMPLE.truncated(1)
+    assert less.header.n_codebooks == 1
+    assert same(DacFile.from_bytes(less.to_bytes()), less)
+    assert np.array_equal(less.codes, EXAMPLE.codes[:, :1])
+    for n_codebooks in (0, 3):
+        with pytest.raises(ArgumentError):
+            EXAMPLE.truncated(n_codebooks)
+
+
+def test_files_that_are_not_there_or_not_ours(tmp_path):
+    """The message names the path."""
+    with pytest.raises(ContainerError, match="nowhere"):
+        DacFile.load(tmp_path / "nowhere.dac")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
+    with pytest.raises(NotADacFile, match=r"sound\.wav"):
+        DacFile.load(tmp_path / "sound.wav")
