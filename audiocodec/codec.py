@@ -131,14 +131,13 @@ class Codec:
         Raises ArgumentError for another shape, no samples, or samples that are not finite.
         Source: arXiv 2306.06546, sections 3.1 and 3.2.
         """
-        x = torch.as_tensor(wav)
-        if x.dim() not in (1, 3) or not x.numel():
+        if wav.ndim not in (1, 3) or 0 in wav.shape:
             raise ArgumentError(
-                f"samples are shaped {tuple(x.shape)}; they must be (batch, 1, n_samples) or "
+                f"samples are shaped {tuple(wav.shape)}; they must be (batch, 1, n_samples) or "
                 "(n_samples,), and not empty"
             )
-        stream = self.stream_encoder(x.shape[0] if x.dim() == 3 else 1, n_codebooks)
-        codes = torch.cat([stream.push(x), stream.flush()], dim=-1)
+        stream = self.stream_encoder(len(wav) if wav.ndim == 3 else 1, n_codebooks)
+        codes = torch.cat([stream.push(wav), stream.flush()], dim=-1)
         return codes.numpy() if isinstance(wav, np.ndarray) else codes.to(wav.device)
 
     def decode(self, codes: Wave, n_samples: int | None = None) -> Wave:
@@ -151,8 +150,7 @@ class Codec:
         Source: arXiv 2306.06546, section 3.1.
         """
         stream = self.stream_decoder(len(codes))
-        x = torch.as_tensor(codes.astype(np.int64) if isinstance(codes, np.ndarray) else codes)
-        wav = torch.cat([stream.push(x.cpu()), stream.flush()], dim=-1)[..., :n_samples]
+        wav = torch.cat([stream.push(codes), stream.flush()], dim=-1)[..., :n_samples]
         return wav.numpy() if isinstance(codes, np.ndarray) else wav.to(codes.device)
 
     def stream_encoder(

@@ -80,6 +80,24 @@ def test_arrays_and_tensors_and_shapes(small):
     torch.testing.assert_close(torch.from_numpy(decoded), small.decode(codes, 3000))
 
 
+def test_arrays_of_any_kind(small):
+    """Reversed, read-only, float64: the samples count, not how they lie in memory."""
+    wav = noise(3000)[0, 0].numpy()
+    frozen = wav.copy()
+    frozen.flags.writeable = False
+    expected = small.encode(wav)
+    assert np.array_equal(small.encode(frozen), expected)
+    assert np.array_equal(small.encode(wav[::-1].copy()[::-1]), expected)
+    assert np.array_equal(small.encode(wav.astype(np.float64)), expected)
+
+
+def test_codes_can_be_trained_on(small):
+    """Tokens go into an embedding whose gradient is wanted."""
+    embedding = torch.nn.Embedding(1024, 4)
+    embedding(small.encode(noise(2000))).sum().backward()
+    assert embedding.weight.grad is not None
+
+
 def test_first_codebooks_are_a_prefix(small):
     """Fewer codebooks: the same codes, fewer of them."""
     wav = noise(2000)

@@ -36,7 +36,15 @@ KNOWN_OPCODES = frozenset(
     )
 )
 SHARED_OPCODES = frozenset(  # what makes things that may be used twice, if they are short
-    "GLOBAL STACK_GLOBAL REDUCE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES".split()
+    [
+        "GLOBAL",
+        "STACK_GLOBAL",
+        "REDUCE",
+        "BINUNICODE",
+        "SHORT_BINUNICODE",
+        "BINBYTES",
+        "SHORT_BINBYTES",
+    ]
 )
 MAX_SHARED = 64  # characters or bytes
 VERSION = "1.0.0"
@@ -98,7 +106,7 @@ def _check_opcodes(pickled: bytes) -> None:
     So it cannot grow far beyond its length: a list used twice, in a list used twice, and so on,
     takes a few bytes to write and forever to look through.
     """
-    memo: dict[int, bool] = {}  # whether it may be used again
+    memo: dict[object, bool] = {}  # whether it may be used again
     is_shared = False
     for n_before, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         name = opcode.name

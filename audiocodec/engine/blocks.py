@@ -82,10 +82,12 @@ class StreamEncoder(_Ended):
         self.device = next(model.parameters()).device
         self.latency = block_frames * self.config.hop + self.config.encoder_reach
         self._network = stream_of(model.encoder, batch)
-        self._samples = Regrouped(block_frames * self.config.hop, torch.zeros(batch, 1, 0))
+        self._samples = Regrouped(
+            block_frames * self.config.hop, torch.zeros(batch, 1, 0, device=self.device)
+        )
         self.n_samples = 0
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: codes are fed to models that train
     def push(self, samples: "Tensor | np.ndarray") -> Tensor:
         """Samples float (B, 1, any number), or (any number,) of one signal -> codes.
 
@@ -93,7 +95,7 @@ class StreamEncoder(_Ended):
         Raises ArgumentError for another shape, and for samples that are not finite.
         """
         self._check_open()
-        samples = torch.as_tensor(samples)
+        samples = _tensor(samples)
         if samples.dim() == 1:
             samples = samples[None, None]
         if samples.shape[:-1] != (self.batch, 1) or not samples.is_floating_point():
@@ -106,10 +108,11 @@ class StreamEncoder(_Ended):
                 f"NaN or infinity among the {samples.shape[-1]} samples from {self.n_samples} on"
             )
         self.n_samples += samples.shape[-1]
+        samples = samples.to(torch.float32).to(self.device)
         codes = [self._encode(block, last=False) for block in self._samples.push(samples)]
         return torch.cat(codes, dim=-1) if codes else self._no_codes()
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the signal: the codes that are left, zeros filling the last frame."""
         self._check_open()
@@ -122,7 +125,7 @@ class StreamEncoder(_Ended):
 
     def _encode(self, block: Tensor, last: bool) -> Tensor:
         with self.precision.context(self.device):
-            latents = self._network.step(block.to(self.device, torch.float32), last)
+            latents = self._network.step(block, last)
         with Precision().context(self.device):  # the look-up is always exact
             if not latents.shape[-1]:
                 return self._no_codes()
@@ -155,7 +158,7 @@ class StreamDecoder(_Ended):
         empty = torch.zeros(batch, self.config.latent_dim, 0, device=self.device)
         self._latents = Regrouped(block_frames, empty)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: codes are fed to models that train
     def push(self, codes: "Tensor | np.ndarray") -> Tensor:
         """Codes int (B, n_codebooks, any number) -> samples float32 (B, 1, what is complete).
 
@@ -163,7 +166,7 @@ class StreamDecoder(_Ended):
         Raises CodesError for codes that the model cannot have made.
         """
         self._check_open()
-        codes = self.quantizer.checked(torch.as_tensor(codes))
+        codes = self.quantizer.checked(_tensor(codes))
         if len(codes) != self.batch:
             raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
         samples = [torch.zeros(self.batch, 1, 0)]
@@ -172,7 +175,7 @@ class StreamDecoder(_Ended):
                 samples.append(self._decode(block, last=False))
         return torch.cat(samples, dim=-1)
 
-    @torch.inference_mode()
+    @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the codes: the samples that are left."""
         self._check_open()
@@ -188,3 +191,8 @@ class StreamDecoder(_Ended):
     def _decode(self, latents: Tensor, last: bool) -> Tensor:
         with self.precision.context(self.device):
             return self._network.step(latents, last).float().cpu()
+
+
+def _tensor(x: "Tensor | np.ndarray") -> Tensor:
+    """Arrays are copied: torch cannot share those that are read-only or reversed."""
+    return x if isinstance(x, Tensor) else torch.as_tensor(x.copy())

@@ -87,14 +87,15 @@ def train(
     if not data or not out or init not in ("random", "linear"):
         raise ArgumentError("needs --data MANIFEST, --out DIR, and --init random or linear")
     settings, config = settings_of(), model_config()
-    place = "cuda" if device == "auto" and torch.cuda.is_available() else device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(settings.seed)
     recordings, weights = read_manifest(data, config.sample_rate), parsed_shares(shares)
     model = DAC(config)
     if init == "linear" and not (Path(out) / CHECKPOINT).exists():
         seconds = Excerpts(recordings, weights, config.sample_rate)
         linear_init(model, seconds.batch(INIT_SECONDS, settings.seed, step=0), settings.seed)
-    model.to("cpu" if place == "auto" else place)
+    model.to(device)
     excerpts = Excerpts(recordings, weights, settings.excerpt_frames * config.hop)
     trainer = Trainer(
         model, lambda step: excerpts.batch(settings.batch_size, settings.seed, step), settings

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 FLOOR = 1e-5  # magnitudes below it count as silence in logarithms
+LEVEL_FLOOR = 0.1  # of the mean level, so that nearly empty bands do not decide
 PAPER_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)  # paper, section 3.4
 PAPER_MELS = (5, 10, 20, 40, 80, 160, 320)
 
@@ -88,7 +89,7 @@ def complex_loss(
         target = spectrogram(reference, window)
         error = mel @ (spectrogram(estimate, window) - target).abs()
         level = mel @ target.abs()
-        level = level + 0.1 * level.mean(dim=(1, 2), keepdim=True) + FLOOR
+        level = level + LEVEL_FLOOR * level.mean(dim=(1, 2), keepdim=True) + FLOOR
         weighted = (error * level**-exponent).sum(dim=(1, 2))
         loss = loss + (weighted / (level ** (1 - exponent)).sum(dim=(1, 2))).mean()
     return loss / len(windows)

@@ -147,7 +147,7 @@ class Trainer:
     def train_step(self) -> dict[str, float]:
         """One step; returns the losses by name. Raises TrainingDiverged."""
         settings, start = self.settings, time.perf_counter()
-        audio = self.batch(self.step)
+        audio = self.batch(self.step).to(next(self.model.parameters()).device)
         rng = np.random.default_rng((settings.seed, self.step, 1))
         n_active = active_codebooks(
             rng, len(audio), self.model.config.n_codebooks, settings.dropout
