@@ -14,7 +14,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=find_packages(include=["audiocodec", "audiocodec.*"]),
     package_data={
         "audiocodec": ["py.typed", "container/FORMAT.md", "weights/builtin/*"],

@@ -187,13 +187,16 @@ def decoded_published(
     loudness, which the published tool does too, so the balance of its files is not restored.
     The whole is held in memory.
     """
-    start, stop = part.samples(file.sample_rate, file.n_samples)
     samples = np.concatenate(list(_windows(file, new_stream, part)))
+    # The length is the file's word; a few samples may be missing, but not hours.
+    most = resampled_length(len(samples), rate, file.sample_rate) + file.sample_rate
+    n_samples = min(file.n_samples, most)
+    start, stop = part.samples(file.sample_rate, n_samples)
     for channel in samples.T:
         meter = LoudnessMeter(rate, 1)
         meter.push(channel[:, None])
         channel *= np.float32(10 ** ((file.input_db - meter.integrated()) / 20))
-    out = resampled(iter([samples]), rate, file.sample_rate, file.channels, n_out=file.n_samples)
+    out = resampled(iter([samples]), rate, file.sample_rate, file.channels, n_out=n_samples)
     return Decoded(file.sample_rate, file.channels, stop - start, _window(out, start, stop - start))
 
 

@@ -4,6 +4,8 @@ Torch is imported only inside the commands that need it, so that --help answers 
 May import: codec (inside commands), container, errors, argbind, tqdm.
 """
 
+import os
+import signal
 import sys
 import traceback
 from importlib import import_module
@@ -11,7 +13,8 @@ from typing import NoReturn
 
 from audiocodec import __version__
 from audiocodec.cli.arguments import parse
-from audiocodec.errors import CodecError
+from audiocodec.cli.messages import say
+from audiocodec.errors import ArgumentError, CodecError
 
 COMMANDS = {
     "encode": "compress sound files to .dac files",
@@ -19,40 +22,46 @@ COMMANDS = {
     "info": "say what a .dac file holds, and whether it is intact",
     "models": "list the built-in model and those known on the hub",
 }
-USAGE = "usage: audiocodec COMMAND ...\n\ncommands:\n" + "".join(
-    f"  {name:8}{text}\n" for name, text in COMMANDS.items()
+USAGE = (
+    "usage: audiocodec COMMAND ...\n\ncommands:\n"
+    + "".join(f"  {name:8}{text}\n" for name, text in COMMANDS.items())
+    + "\n`audiocodec COMMAND --help` says more, `audiocodec --version` which release this is."
 )
 
 
 def main() -> NoReturn:
     """Run a command and leave with its exit status: 0, or 1 after one line on standard error."""
     debug = "--debug" in sys.argv
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
     try:
         status = run(sys.argv[1:])
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
     except KeyboardInterrupt:
         status = _failed("interrupted; nothing half-written is left", debug, status=130)
-    except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # the reader has gone: nothing to flush
-        status = _failed("the other end of the pipe was closed", debug)
     except CodecError as error:
         status = _failed(str(error), debug)
+    except BrokenPipeError:
+        status = _failed("the other end of the pipe was closed", debug)
+    except OSError as error:  # of other files than these, modules make errors of their own
+        where = error.filename or "standard input or output"
+        status = _failed(f"{where}: {error.strerror or error}", debug)
     except Exception as error:
-        what = f"{type(error).__name__}: {error}".splitlines()[0]
-        status = _failed(f"unexpected {what} (--debug shows where)", debug)
+        status = _failed(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
     sys.exit(status)
 
 
 def run(arguments: list[str]) -> int:
-    """Dispatch to a command; returns its exit status."""
+    """Dispatch to a command; returns its exit status. Raises CodecError."""
     if arguments in (["--version"], ["-V"]):
         print(f"audiocodec {__version__}")
         return 0
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE + "\naudiocodec COMMAND --help says more.")
-        return 0 if arguments else 1
-    if arguments[0] not in COMMANDS:
-        raise CodecError(f"no command {arguments[0]!r}; there are {', '.join(COMMANDS)}")
+    if arguments and arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    if not arguments or arguments[0] not in COMMANDS:
+        wrong = f"no command {arguments[0]!r}" if arguments else "which command?"
+        raise ArgumentError(f"{wrong}; there are {', '.join(COMMANDS)}, and --help")
     command = getattr(import_module(f"audiocodec.cli.{arguments[0]}"), arguments[0])
     return parse(command, arguments[0], arguments[1:])
 
@@ -60,5 +69,10 @@ def run(arguments: list[str]) -> int:
 def _failed(message: str, debug: bool, status: int = 1) -> int:
     if debug:
         traceback.print_exc()
-    print("audiocodec: " + " ".join(message.split()), file=sys.stderr)
+    say(message)
+    if sys.stdout:  # the interpreter would complain about what it cannot write when it ends
+        try:
+            sys.stdout.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status

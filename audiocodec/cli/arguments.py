@@ -1,17 +1,18 @@
-"""argbind, with what a shell user expects: dashes, optional operands, no unknown flags.
+"""argbind, with what a shell user expects: dashes, operands anywhere, no unknown flags.
 
-May import: argbind, errors.
+argbind's own reading of the command line is not used: it passes over unknown flags, and its
+--args.load executes what a YAML file says. May import: argbind, errors.
 """
 
-from argparse import Action, ArgumentParser
-from collections.abc import Callable
+from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 import argbind
 
 from audiocodec.errors import ArgumentError
 
-OPTIONAL_OPERANDS = ("output",)
+OPTIONAL_OPERANDS = ("output",)  # "" where left out
 
 
 class _Parser(ArgumentParser):
@@ -19,14 +20,68 @@ class _Parser(ArgumentParser):
         raise ArgumentError(f"{message}; `{self.prog} --help` lists what there is")
 
 
-def parse(command: Callable[..., int], name: str, arguments: list[str]) -> int:
+def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one bound command and run it; returns its exit status.
 
-    Raises ArgumentError for arguments that do not fit, SystemExit after --help.
+    Operands and flags may come in any order; after "--" everything is an operand.
+    Raises ArgumentError for arguments that do not fit.
     """
-    operands, flags = _split(arguments)
-    parser = _parser(name)
-    values, extra = parser.parse_known_args([*flags, "--", *operands])
-    print(values, extra)
-    with argbind.scope(vars(values)):
+    actions = [a for a in argbind.build_parser(group=[name])._actions if _is_ours(a)]
+    operands = [action for action in actions if not action.option_strings]
+    parser = _parser(f"audiocodec {name}", command.__doc__ or "", operands)
+    for action in actions:
+        if action.option_strings:
+            parser._add_action(_dashed(action))
+    cut = arguments.index("--") if "--" in arguments else len(arguments)
+    if {"-h", "--help"} & set(arguments[:cut]):
+        print(parser.format_help(), end="")
+        return 0
+    flags, given = parser.parse_known_args(arguments[:cut])
+    for argument in given:
+        if argument.startswith("-") and argument != "-":
+            parser.error(f"unknown flag {argument}")
+    values = vars(flags) | _named(parser, operands, [*given, *arguments[cut + 1 :]])
+    with argbind.scope(values):
         return command()
+
+
+def _is_ours(action: Action) -> bool:
+    return action.dest != "help" and not action.dest.startswith("args.")
+
+
+def _parser(prog: str, docstring: str, operands: list[Action]) -> _Parser:
+    names = [_shown(action) for action in operands]
+    lines = [
+        f"  {name:10}{' '.join((action.help or '').split())}"
+        for name, action in zip(names, operands, strict=True)
+    ]
+    return _Parser(
+        prog=prog,
+        usage=" ".join([prog, *names, "[flags]"]),
+        description="\n".join([docstring.splitlines()[0], *([""] if lines else []), *lines]),
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
+def _shown(operand: Action) -> str:
+    name = operand.dest.upper()
+    return f"[{name}]" if operand.dest in OPTIONAL_OPERANDS else name
+
+
+def _dashed(action: Action) -> Action:
+    action.option_strings = [flag.replace("_", "-") for flag in action.option_strings]
+    if action.type in (int, float):
+        action.metavar = "N"
+    return action
+
+
+def _named(parser: _Parser, operands: list[Action], given: list[str]) -> dict[str, str]:
+    names = [action.dest for action in operands]
+    if len(given) > len(names):
+        parser.error(f"one operand too many: {given[len(names)]!r}")
+    values = dict(zip(names, given + [""] * len(names)))
+    for name, value in values.items():
+        if not value and name not in OPTIONAL_OPERANDS:
+            parser.error(f"{name.upper()} is missing")
+    return values

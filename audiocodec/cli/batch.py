@@ -1,20 +1,26 @@
 """Files and trees of files: which input makes which output, and getting through all of them.
 
-One bad file does not stop the others. May import: the standard library, tqdm, errors.
+One bad file does not stop the others. May import: the standard library, tqdm, errors, files.
 """
 
 import os
+import signal
 import sys
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import BinaryIO
 
 from tqdm import tqdm
 
-from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.cli.messages import say
+from audiocodec.errors import ArgumentError, CodecError, ContainerError, ModelError, OutputError
+from audiocodec.files import is_seekable, spooled, stdin
 
 PIPE = "-"
 
@@ -25,6 +31,20 @@ class Job:
 
     source: str
     target: str
+
+
+Work = Callable[[Job, str], None]  # takes the job and its label for the progress bar
+
+
+def opened(source: str) -> BinaryIO:
+    """A file that can be sought in; a pipe is copied to a temporary file. Raises ContainerError."""
+    if source == PIPE:
+        return spooled(stdin())
+    try:
+        file = Path(source).open("rb")
+    except OSError as error:
+        raise ContainerError(f"{source}: cannot be read: {error.strerror}") from error
+    return file if is_seekable(file) else spooled(file)
 
 
 def planned(source: str, target: str, suffixes: Sequence[str], new_suffix: str) -> list[Job]:
@@ -40,108 +60,158 @@ def planned(source: str, target: str, suffixes: Sequence[str], new_suffix: str) 
     if not path.exists():
         raise CodecError(f"{source}: no such file or folder")
     if not path.is_dir():
-        named = path.with_name(renamed(path, new_suffix))
-        if target and target != PIPE:
-            named = Path(target) / named.name if Path(target).is_dir() else Path(target)
-        return [Job(source, PIPE if target == PIPE else str(named))]
+        return [Job(source, _target_of_one(path, target, new_suffix))]
     if target == PIPE or (target and Path(target).exists() and not Path(target).is_dir()):
         raise ArgumentError(f"{source} is a folder, so the output must be a folder too")
     files = sorted(_walked(path, suffixes))
     if not files:
         raise CodecError(f"{source}: no file in it ends in {', '.join(sorted(suffixes))}")
-    return _without_collisions(path, Path(target or source), files, new_suffix)
+    folder = Path(target or source)
+    names = _without_collisions(files, new_suffix)
+    return [Job(str(path / f), str(folder / t)) for f, t in zip(files, names, strict=True)]
 
 
 def renamed(path: Path, new_suffix: str) -> str:
     """speech.wav -> speech.dac; speech.wav.dac -> speech.wav, speech.mp3.dac -> speech.mp3.wav."""
-    if path.suffix == ".dac":
-        return path.stem if path.stem.endswith(new_suffix) else path.stem + new_suffix
+    if path.suffix == ".dac" and path.stem.lower().endswith(new_suffix):
+        return path.stem
     return path.stem + new_suffix
+
+
+def _target_of_one(path: Path, target: str, new_suffix: str) -> str:
+    if target == PIPE:
+        return PIPE
+    name = renamed(path, new_suffix)
+    if not target:
+        return str(path.with_name(name))
+    is_folder = target.endswith("/") or Path(target).is_dir()
+    return str(Path(target, name) if is_folder else Path(target))
 
 
 def _walked(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     return [
         Path(place, name).relative_to(folder)
-        for place, _, names in os.walk(folder)
+        for place, _, names in os.walk(folder, onerror=_refuse)
         for name in names
         if Path(name).suffix.lower() in suffixes and not name.startswith(".")
     ]
 
 
-def _without_collisions(
-    source: Path, target: Path, files: list[Path], new_suffix: str
-) -> list[Job]:
+def _refuse(error: OSError) -> None:
+    raise CodecError(f"{error.filename}: cannot be read: {error.strerror}") from error
+
+
+def _without_collisions(files: list[Path], new_suffix: str) -> list[Path]:
     """a.wav and a.mp3 in one folder become a.wav.dac and a.mp3.dac, and both are kept."""
-    targets = [file.with_name(renamed(file, new_suffix)) for file in files]
-    often = Counter(targets)
+    short = [file.with_name(renamed(file, new_suffix)) for file in files]
     full = [file.with_name(file.name + new_suffix) for file in files]
-    chosen = [f if often[t] > 1 else t for f, t in zip(full, targets, strict=True)]
-    if twice := [str(t) for t, n in Counter(chosen).items() if n > 1]:
-        raise CodecError(f"{source}: two files would both become {twice[0]}; rename one")
-    return [Job(str(source / f), str(target / t)) for f, t in zip(files, chosen, strict=True)]
+    often = Counter(short)
+    chosen = [f if often[s] > 1 else s for f, s in zip(full, short, strict=True)]
+    # a.wav, a.mp3 and a.wav.mp3 would collide again; full names never do
+    return chosen if len(set(chosen)) == len(chosen) else full
 
 
-def run_all(jobs: list[Job], work: Callable[[Job, str], None], n_processes: int) -> int:
+def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
     """Do every job, several at a time; returns 0, or 1 if any failed.
 
-    work: takes the job and its label for the progress bar; raises CodecError where it cannot.
+    work: raises CodecError where it cannot do a job; a ModelError stops all jobs.
+    Raises what the job raises if there is but one.
     """
+    if n_processes < 1:
+        raise ArgumentError(f"{n_processes} jobs; 1 or more can run at the same time")
     if len(jobs) == 1:
         _prepare(jobs[0])
         work(jobs[0], Path(jobs[0].source).name)
         return 0
     if n_processes > 1:
-        failures = _in_processes(jobs, work, min(n_processes, len(jobs)))
+        failures = _in_processes(jobs, work, min(n_processes, len(jobs)), debug)
     else:
         labels = [f"{i}/{len(jobs)} {Path(job.source).name}" for i, job in enumerate(jobs, 1)]
-        failures = [_attempt(work, job, label) for job, label in zip(jobs, labels, strict=True)]
+        failures = [_attempt(work, debug, *pair) for pair in zip(jobs, labels, strict=True)]
     return _summed_up([failure for failure in failures if failure], len(jobs))
 
 
-def _in_processes(
-    jobs: list[Job], work: Callable[[Job, str], None], n_processes: int
-) -> list[str | None]:
-    threads = max(1, (os.cpu_count() or 1) // n_processes)
+def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
+    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     with ProcessPoolExecutor(
-        n_processes, get_context("spawn"), initializer=_limit_threads, initargs=(threads,)
+        n_processes, get_context("spawn"), initializer=_begin_worker, initargs=(n_threads,)
     ) as pool:
-        futures = [pool.submit(_attempt, work, job, "") for job in jobs]
         try:
-            quiet = not sys.stderr.isatty()
-            done = tqdm(as_completed(futures), total=len(jobs), unit="file", disable=quiet)
-            return [future.result() for future in done]
-        except KeyboardInterrupt:
+            job_of = _submitted(pool, jobs, work, debug)
+            bar = "{n_fmt}/{total_fmt} files, {remaining} left"
+            done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
+            failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
+            return [failures[job] for job in jobs]
+        except BaseException:
+            for worker in active_children():
+                worker.terminate()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _limit_threads(n_threads: int) -> None:
+def _submitted(
+    pool: ProcessPoolExecutor, jobs: list[Job], work: Work, debug: bool
+) -> dict[Future[str | None], Job]:
+    """Start the workers; they inherit that Ctrl-C, which reaches them too, is left to us."""
+    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        return {pool.submit(_attempt_in_worker, work, debug, job): job for job in jobs}
+    finally:
+        signal.signal(signal.SIGINT, ours)
+
+
+def _begin_worker(n_threads: int) -> None:
     import torch
 
     torch.set_num_threads(n_threads)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
-def _attempt(work: Callable[[Job, str], None], job: Job, label: str) -> str | None:
+def _attempt_in_worker(work: Work, debug: bool, job: Job) -> str | None:
+    try:
+        return _attempt(work, debug, job, "")
+    except SystemExit:  # terminated; the half-written file is gone. The pool would go on
+        os._exit(1)
+
+
+def _outcome(future: Future[str | None], job: Job) -> str | None:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return f"{job.source}: given up: a worker process died (out of memory?); try fewer --jobs"
+
+
+def _attempt(work: Work, debug: bool, job: Job, label: str) -> str | None:
     """Do a job; returns what went wrong, in one line."""
     try:
         _prepare(job)
         work(job, label)
-    except CodecError as error:
-        return str(error)
+    except ModelError:  # no other file would fare better
+        raise
     except Exception as error:  # a defect of ours must not stop the other files either
-        return f"{job.source}: unexpected {type(error).__name__}: {error}"
+        if debug:
+            traceback.print_exc()
+        known = isinstance(error, CodecError)
+        reason = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+        return reason if reason.startswith(job.source) else f"{job.source}: {reason}"
     return None
 
 
 def _prepare(job: Job) -> None:
-    if job.target != PIPE and job.source != PIPE:
-        Path(job.target).parent.mkdir(parents=True, exist_ok=True)
+    if PIPE in (job.source, job.target):
+        return
+    source, target = Path(job.source), Path(job.target)
+    if target.exists() and source.samefile(target):
+        raise ArgumentError(f"{source}: is input and output at once; name another output")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from error
 
 
 def _summed_up(failures: list[str], n_jobs: int) -> int:
-    if not failures:
-        return 0
     for failure in failures:
-        print("audiocodec: " + " ".join(failure.split()), file=sys.stderr)
-    print(f"audiocodec: {len(failures)} of {n_jobs} files failed", file=sys.stderr)
-    return 1
+        say(failure)
+    if failures:
+        say(f"{len(failures)} of {n_jobs} files failed")
+    return 1 if failures else 0

@@ -1,19 +1,21 @@
 """`audiocodec decode`: .dac files back to sound."""
 
-import sys
 import warnings
 from functools import partial
-from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, Job, planned, run_all
+from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
+from audiocodec.cli.messages import say
 from audiocodec.cli.progress import progress_bar
 from audiocodec.container import Reader, is_published
 from audiocodec.errors import ContainerError, ModelError
-from audiocodec.files import spooled, stdin, stdout
+from audiocodec.files import stdout
 from audiocodec.weights.registry import KNOWN_MODELS
+
+if TYPE_CHECKING:
+    from audiocodec.codec import Codec
 
 
 @argbind.bind(without_prefix=True, positional=True, group="decode")
@@ -49,11 +51,11 @@ def decode(
     device : str
         auto, cpu, cuda, cuda:1, mps
     codebooks : int
-        decode with the first ones only
+        decode with the first ones only; 0: with all
     start : float
         seconds to skip
     duration : float
-        seconds to decode; up to the end by default
+        seconds to decode; 0: up to the end
     format : str
         wav, flac, ogg, ...; by default that of the output's name, else wav
     subtype : str
@@ -80,31 +82,33 @@ def decode(
         "overwrite": overwrite,
     }
     work = partial(_decode, (model, revision or None, device, fast), settings)
-    return run_all(todo, work, jobs)
+    return run_all(todo, work, jobs, debug)
 
 
 def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
-    from audiocodec.cli.loading import loaded
     from audiocodec.codec import LostAudioWarning
 
-    with _opened(job.source) as file:
-        codec = loaded(loading[0] or _model_of(file, job.source), *loading[1:])
+    with opened(job.source) as file:
+        codec = _codec_for(file, job.source, loading)
         target = stdout() if job.target == PIPE else job.target
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", LostAudioWarning)
             with progress_bar(label, codec.sample_rate) as progress:
                 codec.decompress(file, target, progress=progress, **settings)
     for warning in caught:
-        print(f"audiocodec: {warning.message}", file=sys.stderr)
+        say(str(warning.message))
 
 
-def _opened(source: str) -> BinaryIO:
-    if source == PIPE:
-        return spooled(stdin())
+def _codec_for(file: BinaryIO, name: str, loading: tuple) -> "Codec":
+    from audiocodec.cli.loading import loaded
+
+    model, *others = loading
+    if model:
+        return loaded(model, *others)
     try:
-        return Path(source).open("rb")
-    except OSError as error:
-        raise ContainerError(f"{source}: cannot be read: {error.strerror}") from error
+        return loaded(_model_of(file, name), *others)
+    except ModelError as error:  # another file may name another model
+        raise ContainerError(f"{name}: {error}") from error
 
 
 def _model_of(file: BinaryIO, name: str) -> str:
@@ -115,12 +119,12 @@ def _model_of(file: BinaryIO, name: str) -> str:
     published = is_published(file.read(8))
     file.seek(0)
     if published:
-        raise ModelError(
+        raise ContainerError(
             f"{name}: published files do not say which model made them; "
             "give it with --model (dac_44khz, dac_24khz, dac_16khz, or a file)"
         )
     model = Reader(file, name).header.model
     file.seek(0)
     if model not in KNOWN_MODELS:
-        raise ModelError(f"{name}: made with model {model!r}; give its place with --model")
+        raise ContainerError(f"{name}: made with model {model!r}; give its place with --model")
     return model

@@ -44,9 +44,9 @@ def encode(
     device : str
         auto, cpu, cuda, cuda:1, mps
     codebooks : int
-        use only the first ones; all by default
+        use only the first ones; 0: all
     bitrate : float
-        as many codebooks as fit into so many kbps, all channels together
+        as many codebooks as fit into so many kbps, all channels together; 0: all
     no_normalize : bool
         leave the level alone instead of bringing it to -16 LUFS
     fast : bool
@@ -66,7 +66,7 @@ def encode(
         "overwrite": overwrite,
     }
     work = partial(_encode, (model, revision or None, device, fast), settings)
-    return run_all(todo, work, jobs)
+    return run_all(todo, work, jobs, debug)
 
 
 def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:

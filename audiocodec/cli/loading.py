@@ -3,10 +3,14 @@
 from functools import lru_cache
 
 from audiocodec.codec import Codec
+from audiocodec.errors import ArgumentError, ModelError
 
 
 @lru_cache(maxsize=2)
 def loaded(model: str, revision: str | None, device: str, fast: bool) -> Codec:
-    """The codec of these settings."""
+    """The codec of these settings. Raises ModelError, for a wrong device too."""
     precision = "fast" if fast else "exact"
-    return Codec.from_pretrained(model, revision, device, precision=precision)
+    try:
+        return Codec.from_pretrained(model, revision, device, precision=precision)
+    except ArgumentError as error:
+        raise ModelError(str(error)) from error

@@ -10,6 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
+from audiocodec.cli.messages import printable
+
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s, {speed} real time, {remaining} left"
 
 
@@ -28,7 +30,9 @@ def progress_bar(label: str, sample_rate: int) -> Iterator[Callable[[int, int], 
     if not sys.stderr.isatty():
         yield None
         return
-    with _Bar(total=1.0, desc=label, bar_format=BAR, leave=False, file=sys.stderr) as bar:
+    with _Bar(
+        total=1.0, desc=printable(label), bar_format=BAR, leave=False, file=sys.stderr
+    ) as bar:
 
         def update(n_done: int, n_total: int) -> None:
             bar.total = n_total / sample_rate

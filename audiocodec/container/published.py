@@ -26,27 +26,17 @@ MAX_FILE_BYTES = 2**30
 NPY_HEADER = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
 MAX_OPCODES = 1000  # the published tool writes about 180
 MAX_REASON = 200  # characters of a message that a file has a say in
-KNOWN_OPCODES = frozenset(
+TEXTS = frozenset(["BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"])
+SHARED_OPCODES = TEXTS | {"GLOBAL", "STACK_GLOBAL", "REDUCE"}  # what they make may be used twice
+KNOWN_OPCODES = SHARED_OPCODES | set(
     re.findall(
         r"\w+",
-        "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET GLOBAL STACK_GLOBAL "
-        "REDUCE BUILD NONE NEWFALSE NEWTRUE BININT BININT1 BININT2 LONG1 BINFLOAT "
-        "SHORT_BINUNICODE BINUNICODE SHORT_BINBYTES BINBYTES TUPLE TUPLE1 TUPLE2 TUPLE3 "
-        "EMPTY_TUPLE EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM SETITEMS",
+        "PROTO FRAME STOP MARK MEMOIZE BINPUT LONG_BINPUT BINGET LONG_BINGET BUILD NONE NEWFALSE "
+        "NEWTRUE BININT BININT1 BININT2 LONG1 BINFLOAT TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_TUPLE "
+        "EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM SETITEMS",
     )
 )
-SHARED_OPCODES = frozenset(  # what makes things that may be used twice, if they are short
-    [
-        "GLOBAL",
-        "STACK_GLOBAL",
-        "REDUCE",
-        "BINUNICODE",
-        "SHORT_BINUNICODE",
-        "BINBYTES",
-        "SHORT_BINBYTES",
-    ]
-)
-MAX_SHARED = 64  # characters or bytes
+MAX_SHARED = 64  # characters or bytes, if it is used twice
 VERSION = "1.0.0"
 
 
@@ -116,7 +106,7 @@ def _check_opcodes(pickled: bytes) -> None:
             memo[index] = is_shared
             is_usual &= index < MAX_OPCODES
         elif name in ("BINGET", "LONG_BINGET"):
-            is_usual &= memo.get(argument, False)
+            is_usual &= memo.get(argument or 0, False)
         if not is_usual:
             raise pickle.UnpicklingError("it is not built as the published tool builds it")
         is_shared = name in SHARED_OPCODES and len(argument or "") <= MAX_SHARED

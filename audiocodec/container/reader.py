@@ -32,6 +32,7 @@ from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
 SEARCH_BYTES = 4096
 SEARCH_EFFORT = 64  # how many times its own size a damaged file may make us read in vain
+SEARCH_SIZE = 2**20  # what a smaller file counts as
 SPARE_FRAMES = 2**18  # how many frames may be missing with all their bytes, in one file
 
 
@@ -244,7 +245,7 @@ class Reader:
     def _intact(self) -> Iterator[Block]:
         """Every intact block, wherever it stands, in the order of their frames."""
         file, position, offset = self.file, 0, self._first_block
-        effort = SEARCH_EFFORT * (file.seek(0, 2) + SEARCH_BYTES)
+        effort = SEARCH_EFFORT * max(file.seek(0, 2), SEARCH_SIZE)
         last_good, spare = offset, SPARE_FRAMES
         least_bits = self.header.channels * self.header.bits_per_code  # of a frame
         while effort > 0 and (found := self._next_marker(offset)) is not None:

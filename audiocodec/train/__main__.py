@@ -18,16 +18,18 @@ from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.train.data import Excerpts, read_manifest
 from audiocodec.train.linear_init import linear_init
+from audiocodec.train.losses import PAPER_WINDOWS
 from audiocodec.train.trainer import CHECKPOINT, Trainer, TrainSettings
-from audiocodec.weights import save_model
+from audiocodec.weights.store import save_model
 
+GROUP = "train"  # of argbind: the flags of this command
 CONF = Path(__file__).with_name("conf")
 INIT_SECONDS = 96  # audio for the linear start, in excerpts of one second
 
-settings_of = argbind.bind(TrainSettings, without_prefix=True)
+settings_of = argbind.bind(TrainSettings, without_prefix=True, group=GROUP)
 
 
-@argbind.bind(without_prefix=True)
+@argbind.bind(without_prefix=True, group=GROUP)
 def model_config(
     sample_rate: int = 44100,
     encoder_dim: int = 64,
@@ -61,7 +63,7 @@ def model_config(
     )
 
 
-@argbind.bind(without_prefix=True)
+@argbind.bind(without_prefix=True, group=GROUP)
 def train(
     data: str = "",
     out: str = "",
@@ -89,6 +91,8 @@ def train(
     settings, config = settings_of(), model_config()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+    if settings.excerpt_frames * config.hop <= max(PAPER_WINDOWS) // 2:
+        raise ArgumentError(f"excerpts of {settings.excerpt_frames} frames are too short")
     torch.manual_seed(settings.seed)
     recordings, weights = read_manifest(data, config.sample_rate), parsed_shares(shares)
     model = DAC(config)
@@ -114,7 +118,7 @@ def parsed_shares(text: str) -> dict[str, float]:
 
 def parsed(argv: list[str]) -> dict[str, Any]:
     """Flags by name; those of the YAML file count as defaults. Unknown ones are refused."""
-    parser = argbind.build_parser()
+    parser = argbind.build_parser(GROUP)
     parser.allow_abbrev = False
     args = vars(parser.parse_args(argv))
     if conf := args["args.load"]:

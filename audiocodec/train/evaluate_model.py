@@ -154,7 +154,7 @@ def systems_of(
     return systems
 
 
-@argbind.bind(without_prefix=True)
+@argbind.bind(without_prefix=True, group="evaluate")
 def evaluate(
     manifest: str = "", model: str = "", codebooks: str = "1 3 6 9", every: int = 1
 ) -> None:
@@ -180,5 +180,5 @@ def evaluate(
 
 
 if __name__ == "__main__":
-    with argbind.scope(vars(argbind.build_parser().parse_args())):
+    with argbind.scope(vars(argbind.build_parser("evaluate").parse_args())):
         evaluate()

@@ -54,7 +54,7 @@ def test_complex_loss_hears_phase_and_is_relative(pair):
     _, reference = pair
     assert losses.complex_loss(reference, reference, RATE) == 0
     silence = losses.complex_loss(0 * reference, reference, RATE)
-    assert 0.8 < silence <= 1
+    assert 0.7 < silence <= 1
     flipped = losses.complex_loss(-reference, reference, RATE)
     assert float(flipped) == pytest.approx(2 * float(silence), rel=1e-4)
     quiet = losses.complex_loss(0 * reference, 0.1 * reference, RATE)
