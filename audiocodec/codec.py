@@ -215,15 +215,15 @@ class Codec:
         Raises AudioError for a source that cannot be used, OutputExists, OutputError,
         ArgumentError. Memory does not grow with the length, unless the DacFile is returned.
         """
-        with open_audio(source, sample_rate) as audio:
+        with open_audio(source, sample_rate) as audio, _binary_output(target, overwrite) as file:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
             header = self._header(audio, measured, n_used, tags)
             stream = self.stream_encoder(audio.channels, n_used)
             pieces = codes_of(audio, header, stream, progress)
-            if target is None:
+            if file is None:
                 return DacFile(header, np.concatenate(list(pieces), axis=-1))
-            with _binary_output(target, overwrite) as file, Writer(file, header) as writer:
+            with Writer(file, header) as writer:
                 for codes in pieces:
                     writer.write(codes)
             return header
@@ -320,7 +320,7 @@ class Codec:
                 f"{kbps:g} kbps is too little: {self.name} needs at least {each:.2f} kbps for "
                 f"{channels} channel(s)"
             )
-        return min(self.n_codebooks, int(kbps / each + 1e-9))
+        return int(min(self.n_codebooks, kbps / each + 1e-9))
 
     def _header(
         self,
@@ -382,7 +382,7 @@ def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
 
 
 @contextmanager
-def _binary_output(target: Source, overwrite: bool) -> Iterator[BinaryIO]:
+def _binary_output(target: Source | None, overwrite: bool) -> Iterator[BinaryIO | None]:
     if isinstance(target, str | os.PathLike):
         with output_file(target, overwrite) as file:
             yield file

@@ -41,9 +41,20 @@ def is_seekable(file: BinaryIO) -> bool:
     return bool(seekable and seekable())
 
 
+class _Spool(tempfile.SpooledTemporaryFile[bytes]):
+    """Goes by the name of the pipe that filled it."""
+
+    name = ""
+
+    def seekable(self) -> bool:
+        """Python 3.10 does not say it."""
+        return True
+
+
 def spooled(file: BinaryIO) -> BinaryIO:
     """Copy a pipe into a temporary file (in memory while small) and rewind it."""
-    spool = tempfile.SpooledTemporaryFile(max_size=SPOOL_BYTES)  # noqa: SIM115 - the caller closes it
+    spool = _Spool(max_size=SPOOL_BYTES)
+    spool.name = name_of(file)
     shutil.copyfileobj(file, spool, 2**20)
     spool.seek(0)
     return spool  # type: ignore[return-value]

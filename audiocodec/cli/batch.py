@@ -41,7 +41,7 @@ def opened(source: str) -> BinaryIO:
     if source == PIPE:
         return spooled(stdin())
     try:
-        file = Path(source).open("rb")
+        file = open(source, "rb")  # noqa: SIM115 - the caller closes it
     except OSError as error:
         raise ContainerError(f"{source}: cannot be read: {error.strerror}") from error
     return file if is_seekable(file) else spooled(file)

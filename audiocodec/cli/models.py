@@ -17,10 +17,11 @@ def models(debug: bool = False) -> int:
     print(f"{'name':18}{'rate':>9}{'codebooks':>11}{'kbps':>7}  from")
     for model in KNOWN_MODELS.values():
         c = model.config
-        place = model.hub_id or model.url or "this package"
+        place = model.hub_id or model.url
+        origin = f"{place}: {model.note}" if place else model.note
         print(
             f"{model.name:18}{c.sample_rate:>6} Hz{c.n_codebooks:>6} x {c.codebook_size}"
-            f"{c.kbps:>6.2f}  {place}: {model.note}"
+            f"{c.kbps:>6.2f}  {origin}"
         )
     print("\nAny hub repository (owner/name), folder or .pth file of this architecture works too.")
     return 0

@@ -1,5 +1,7 @@
 """FORMAT.md is enough: a reader written from it alone agrees with ours."""
 
+import hashlib
+import json
 import re
 import struct
 import zlib
@@ -80,6 +82,18 @@ def test_an_independent_reader_agrees(
     assert fields[1:4] == (header.model_rate, header.hop, header.sample_rate)
     assert (model, tags, n_samples) == (header.model, header.tags, header.n_samples)
     assert np.array_equal(np.array(read, np.uint16), codes)
+
+
+def test_the_fingerprint_is_as_described(small):
+    """From the JSON of the text and the tables, with nothing but hashlib."""
+    (shape,) = re.findall(r"^   `(\{.*?\})`", FORMAT.read_text("utf-8"), re.M | re.S)
+    named = json.loads(shape)
+    assert list(named) == sorted(named)
+    values = {key: getattr(small.config, key) for key in named}
+    digest = hashlib.sha256(json.dumps(values, separators=(",", ":")).encode())
+    for stage in small.model.quantizer.stages:
+        digest.update(stage.codebook.weight.numpy().astype("<f4").tobytes())
+    assert small.fingerprint == digest.digest()[:16].hex()
 
 
 def test_the_example_in_the_text_is_a_file():

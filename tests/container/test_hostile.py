@@ -187,7 +187,7 @@ def twice_as_a_list(level):
     "pickled",
     [
         laughs(b")", twice_as_a_tuple) + b".",
-        b"\x80\x04}" + laughs(b")", twice_as_a_tuple)[2:] + b"Ns.",
+        laughs(b")", twice_as_a_tuple) + b"}h\x3cNs.",
         laughs(b")", twice_as_a_tuple) + b"cnumpy\ndtype\n" + b"h\x3c\x85R.",
         laughs(b"]", twice_as_a_list) + b".",
         b"\x80\x04]\x94\x95" + bytes(8) + b"\x94h\x00h\x01\x86.",

@@ -3,8 +3,10 @@
 import io
 from dataclasses import replace
 
+import hypothesis.strategies as st
 import numpy as np
 import pytest
+from hypothesis import given, settings
 
 from audiocodec.container import DacFile, Header, Reader, Writer
 from audiocodec.errors import ArgumentError, CodesError
@@ -42,24 +44,33 @@ def test_a_pipe_gets_the_same_bytes():
     assert bytes(pipe.written) == EXAMPLE.to_bytes()
 
 
-@pytest.mark.parametrize("step", [1, 63, 64, 65, 1000])
-def test_the_bytes_do_not_depend_on_how_codes_were_pushed(step):
-    """Blocks are the same whatever pieces the codes came in."""
-    header = header_of(300, channels=2)
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    cuts=st.lists(st.integers(0, 300), max_size=20),
+    frames_per_block=st.none() | st.integers(1, 300),
+    channels=st.integers(1, 8),
+    codebook_size=st.integers(2, 65536),
+)
+def test_the_bytes_do_not_depend_on_how_codes_were_pushed(
+    cuts, frames_per_block, channels, codebook_size
+):
+    """Blocks are the same whatever pieces the codes came in, and read back from a pipe."""
+    header = header_of(300, channels=channels, codebook_size=codebook_size)
     codes = random_codes(header, 300)
-    file = io.BytesIO()
-    with Writer(file, header, 64) as writer:
-        for first in range(0, 300, step):
-            writer.write(codes[..., first : first + step])
-    assert file.getvalue() == written(header, codes, 64)
+    pipe = Pipe()
+    with Writer(pipe, header, frames_per_block) as writer:
+        for piece in np.split(codes, sorted(cuts), axis=-1):
+            writer.write(piece)
+    assert pipe.written == written(header, codes, frames_per_block)
+    assert np.array_equal(DacFile.load(Pipe(pipe.written, most=97)).codes, codes)
 
 
-@pytest.mark.parametrize("seconds", [30, 60])
+@pytest.mark.parametrize("seconds", [30.1, 60])
 @pytest.mark.parametrize(("n_codebooks", "channels"), [(9, 1), (9, 2), (18, 1), (32, 1)])
 def test_the_real_bit_rate_is_within_two_percent_of_the_nominal(seconds, n_codebooks, channels):
     """A file of 30 s and more, all told, takes at most 1.02 times the bits of its codes."""
     header = replace(
-        DAC_44KHZ, n_samples=seconds * 44100, n_codebooks=n_codebooks, channels=channels
+        DAC_44KHZ, n_samples=round(seconds * 44100), n_codebooks=n_codebooks, channels=channels
     )
     n_bytes = len(written(header, random_codes(header, header.n_frames)))
     assert n_bytes * 8 <= 1.02 * header.nominal_kbps * 1000 * seconds
@@ -111,6 +122,12 @@ def test_a_length_that_contradicts_the_header():
         writer.close(701)
 
 
+def test_a_length_below_zero():
+    """It is an error, though it makes no frames."""
+    with pytest.raises(ArgumentError, match="-1 samples"):
+        Writer(io.BytesIO(), replace(HEADER, n_samples=None)).close(-1)
+
+
 def test_a_live_stream_tells_its_length_at_the_end():
     """Without a length in the header, close() tells it; whole frames if it does not."""
     live = replace(HEADER, n_samples=None)
@@ -146,7 +163,7 @@ def test_a_closed_container_stays_closed():
         writer.write(EXAMPLE.codes)
 
 
-@pytest.mark.parametrize("frames_per_block", [-1, 4097])
+@pytest.mark.parametrize("frames_per_block", [-1, 0, 4097])
 def test_blocks_have_bounds(frames_per_block):
     """The format allows 1 to 4096 frames."""
     with pytest.raises(ArgumentError):
