@@ -17,7 +17,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["audiocodec", "audiocodec.*"]),
     package_data={
-        "audiocodec": ["py.typed", "container/FORMAT.md", "weights/builtin/*"],
+        "audiocodec": ["py.typed", "container/FORMAT.md", "weights/builtin/*", "train/conf/*.yml"],
     },
     install_requires=[
         "torch>=2.4,<3",

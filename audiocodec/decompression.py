@@ -16,7 +16,7 @@ from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_le
 from audiocodec.compression import Progress
 from audiocodec.container import PublishedFile, Reader
 from audiocodec.engine import StreamDecoder
-from audiocodec.errors import ArgumentError
+from audiocodec.errors import ArgumentError, ContainerError
 from audiocodec.model.config import ModelConfig
 
 Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
@@ -79,6 +79,8 @@ def decoded(
     """
     header = reader.header
     n_samples, n_frames = reader.extent(part.recover)
+    if not n_frames:
+        raise ContainerError(f"{reader.path}: holds no frames that can be decoded")
     start, stop = part.samples(header.sample_rate, n_samples)
     in_start, in_stop, skip = input_range(
         start, stop - start, header.model_rate, header.sample_rate

@@ -4,6 +4,7 @@ Torch is imported only inside the commands that need it, so that --help answers 
 May import: codec (inside commands), container, errors, argbind, tqdm.
 """
 
+import io
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ def main() -> NoReturn:
     """Run a command and leave with its exit status: 0, or 1 after one line on standard error."""
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
+    _buffer_output()
     try:
         status = run(sys.argv[1:])
         if sys.stdout:
@@ -60,10 +62,18 @@ def run(arguments: list[str]) -> int:
         print(USAGE)
         return 0
     if not arguments or arguments[0] not in COMMANDS:
-        wrong = f"no command {arguments[0]!r}" if arguments else "which command?"
+        wrong = f"no command {arguments[0]!r}" if arguments else "no command given"
         raise ArgumentError(f"{wrong}; there are {', '.join(COMMANDS)}, and --help")
     command = getattr(import_module(f"audiocodec.cli.{arguments[0]}"), arguments[0])
     return parse(command, arguments[0], arguments[1:])
+
+
+def _buffer_output() -> None:
+    """Under PYTHONUNBUFFERED a pipe would take a part of what is written, and say so to nobody."""
+    if sys.stdout and isinstance(sys.stdout.buffer, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer))
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def _failed(message: str, debug: bool, status: int = 1) -> int:

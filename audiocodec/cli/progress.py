@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from audiocodec.cli.messages import printable
 
+READING = "{desc}: reading"
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s, {speed} real time, {remaining} left"
 
 
@@ -26,16 +27,18 @@ class _Bar(tqdm):
 
 @contextmanager
 def progress_bar(label: str, sample_rate: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Yields what Codec.compress and decompress call; None if standard error is no terminal."""
-    if not sys.stderr.isatty():
+    """Yields what Codec.compress and decompress call; None without a label or a terminal."""
+    if not label or not sys.stderr.isatty():
         yield None
         return
     with _Bar(
-        total=1.0, desc=printable(label), bar_format=BAR, leave=False, file=sys.stderr
+        total=1.0, desc=printable(label), bar_format=READING, leave=False, file=sys.stderr
     ) as bar:
 
         def update(n_done: int, n_total: int) -> None:
-            bar.total = n_total / sample_rate
+            if bar.bar_format != BAR:
+                bar.bar_format = BAR
+                bar.reset(n_total / sample_rate)
             bar.update(n_done / sample_rate - bar.n)
 
         yield update

@@ -105,7 +105,7 @@ def train(
         model, lambda step: excerpts.batch(settings.batch_size, settings.seed, step), settings
     )
     trainer.run(Path(out))
-    save_model(trainer.averaged.module, Path(out) / "model", Path(out).name)
+    save_model(trainer.averaged_model(), Path(out) / "model", Path(out).name)
 
 
 def parsed_shares(text: str) -> dict[str, float]:

@@ -14,9 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import argbind
@@ -24,15 +23,14 @@ import numpy as np
 import soundfile as sf
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+from tqdm import tqdm
 
 from audiocodec.audio import LoudnessMeter, normalizing_gain, resampled
+from audiocodec.codec import Codec
 from audiocodec.errors import AudioError
 from audiocodec.model.network import DAC
 from audiocodec.train.metrics import mel_distance, si_sdr
 from audiocodec.weights.registry import DEFAULT_MODEL
-from audiocodec.weights.resolve import resolve
-from audiocodec.weights.store import load_model
 
 Samples = NDArray[np.float32]  # (n_samples,)
 OPUS_KBPS = (8, 12)
@@ -54,6 +52,9 @@ class Decoded:
     kbps: float
 
 
+Results = dict[str, Decoded]
+
+
 def read_clips(manifest: Path, sample_rate: int, every: int = 1) -> list[Clip]:
     """Read the clips of a CSV with the columns file (or path) and class, or every n-th row."""
     with manifest.open(newline="", encoding="utf-8") as file:
@@ -72,17 +73,16 @@ def _clip(folder: Path, row: dict[str, str], sample_rate: int) -> Clip:
     return Clip(row["class"], np.concatenate(blocks)[:, 0])
 
 
-@torch.no_grad()
-def through_model(model: DAC, audio: Samples, n_codebooks: int) -> Decoded:
-    """Encode and decode with the first n codebooks."""
-    config = model.config
-    meter = LoudnessMeter(config.sample_rate, 1)
+def through_codec(codec: Codec, audio: Samples, counts: list[int]) -> list[Decoded]:
+    """Encode once, decode the first n codebooks for each n of `counts`."""
+    meter = LoudnessMeter(codec.config.sample_rate, 1)
     meter.push(audio[:, None])
-    gain = normalizing_gain(meter.integrated(), meter.peak)
-    wave = F.pad(torch.from_numpy(audio)[None, None] * gain, (0, -len(audio) % config.hop))
-    codes = model.quantizer.encode(model.encoder(wave), n_codebooks)
-    decoded = model.decoder(model.quantizer.decode(codes))[0, 0, : len(audio)]
-    return Decoded(decoded.numpy() / np.float32(gain), config.kbps_of(n_codebooks))
+    gain = np.float32(normalizing_gain(meter.integrated(), meter.peak))
+    codes = codec.encode(audio[None, None] * gain)
+    return [
+        Decoded(codec.decode(codes[:, :n], len(audio))[0, 0] / gain, codec.config.kbps_of(n))
+        for n in counts
+    ]
 
 
 def through_opus(audio: Samples, sample_rate: int, kbps: int) -> Decoded:
@@ -115,43 +115,39 @@ def scores(clip: Clip, decoded: Decoded, sample_rate: int) -> dict[str, float]:
     return values
 
 
-def table(
-    clips: list[Clip], sample_rate: int, systems: dict[str, Callable[[Samples], Decoded]]
-) -> Iterator[str]:
-    """Lines of a Markdown table, a system a line."""
-    kinds = list(dict.fromkeys(clip.kind for clip in clips))
-    yield f"| | kbps | mel distance: {' / '.join(kinds)} | SI-SDR, dB: same | ESTOI, speech |"
-    yield "|---|---|---|---|---|"
-    for name, run in systems.items():
-        results = [(clip.kind, scores(clip, run(clip.audio), sample_rate)) for clip in clips]
-
-        def mean(figure: str, kind: str = "", results: list = results) -> float:
-            values = [v[figure] for k, v in results if figure in v and kind in ("", k)]
-            return float(np.mean(values)) if values else float("nan")
-
-        mels = " / ".join(f"{mean('mel', kind):.2f}" for kind in kinds)
-        ratios = " / ".join(f"{mean('si_sdr', kind):.1f}" for kind in kinds)
-        yield f"| {name} | {mean('kbps'):.2f} | {mels} | {ratios} | {mean('estoi'):.2f} |"
-
-
-def systems_of(
-    model: DAC, counts: list[int], untrained: bool
-) -> dict[str, Callable[[Samples], Decoded]]:
-    """The model at each codebook count, the same with random weights, Opus where installed."""
-    systems: dict[str, Callable[[Samples], Decoded]] = {}
-    for n in counts:
-        systems[f"this model, {n} codebooks"] = partial(through_model, model, n_codebooks=n)
-    if untrained:
-        torch.manual_seed(0)
-        random = DAC(model.config).eval()
-        systems[f"untrained, {counts[-1]} codebooks"] = partial(
-            through_model, random, n_codebooks=counts[-1]
-        )
+def through_all(codec: Codec, untrained: Codec, audio: Samples, counts: list[int]) -> Results:
+    """By name: the model at each codebook count, one with random weights, Opus if installed."""
+    results = {
+        f"{codec.name}, {n} of {codec.n_codebooks} codebooks": decoded
+        for n, decoded in zip(counts, through_codec(codec, audio, counts), strict=True)
+    }
+    results["untrained, all codebooks"] = through_codec(untrained, audio, [codec.n_codebooks])[0]
     if shutil.which("opusenc") and shutil.which("opusdec"):
-        rate = model.config.sample_rate
         for kbps in OPUS_KBPS:
-            systems[f"Opus, {kbps} kbps asked"] = partial(through_opus, sample_rate=rate, kbps=kbps)
-    return systems
+            results[f"Opus, {kbps} kbps asked"] = through_opus(
+                audio, codec.config.sample_rate, kbps
+            )
+    return results
+
+
+def table(scored: list[tuple[str, str, dict[str, float]]]) -> Iterator[str]:
+    """Lines of a Markdown table, one for each system, from (system, class, figures) of clips."""
+    kinds = list(dict.fromkeys(kind for _, kind, _ in scored))
+
+    def means(system: str, figure: str, kinds: list[str], digits: int) -> str:
+        columns = (
+            [v[figure] for name, k, v in scored if (name, k) == (system, kind) and figure in v]
+            for kind in kinds
+        )
+        return " / ".join(f"{np.mean(values):.{digits}f}" if values else "-" for values in columns)
+
+    yield f"| | kbps | mel distance: {' / '.join(kinds)} | SI-SDR, dB: same | ESTOI: speech |"
+    yield "|---|---|---|---|---|"
+    for system in dict.fromkeys(name for name, _, _ in scored):
+        kbps = np.mean([v["kbps"] for name, _, v in scored if name == system])
+        mel, ratio = means(system, "mel", kinds, 2), means(system, "si_sdr", kinds, 1)
+        estoi = means(system, "estoi", ["speech"], 2)
+        yield f"| {system} | {kbps:.2f} | {mel} | {ratio} | {estoi} |"
 
 
 @argbind.bind(without_prefix=True, group="evaluate")
@@ -171,12 +167,17 @@ def evaluate(
     every : int
         take every n-th clip
     """
-    network, _ = load_model(resolve(model or DEFAULT_MODEL).path)
-    clips = read_clips(Path(manifest), network.config.sample_rate, every)
-    systems = systems_of(network, [int(n) for n in codebooks.split()], untrained=True)
-    for line in table(clips, network.config.sample_rate, systems):
+    codec = Codec.from_pretrained(model or DEFAULT_MODEL)
+    torch.manual_seed(0)
+    untrained = Codec(DAC(codec.config), "untrained")
+    counts = [int(n) for n in codebooks.split()]
+    clips = read_clips(Path(manifest), codec.config.sample_rate, every)
+    scored = []
+    for clip in tqdm(clips, unit="clip", disable=None):
+        for name, decoded in through_all(codec, untrained, clip.audio, counts).items():
+            scored.append((name, clip.kind, scores(clip, decoded, codec.config.sample_rate)))
+    for line in table(scored):
         sys.stdout.write(line + "\n")
-        sys.stdout.flush()
 
 
 if __name__ == "__main__":

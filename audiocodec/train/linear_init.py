@@ -15,11 +15,16 @@ hold a linear transform, so the best linear ones that are known are put there:
 May import: torch, errors, model.
 """
 
+from collections.abc import Iterable
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from audiocodec.errors import ArgumentError
+from audiocodec.model.decoder import DecoderStage
+from audiocodec.model.encoder import EncoderStage
 from audiocodec.model.layers import ResidualUnit, Snake, UpConv
 from audiocodec.model.network import DAC
 from audiocodec.model.quantizer import ResidualQuantizer, VectorQuantizer
@@ -30,6 +35,8 @@ UNIT_SCALE = 0.05  # of the last convolution of a residual unit
 PRE_EMPHASIS = 0.85  # of the input, so that speech formants are not lost under bass
 MAX_ROWS = 200_000  # of a regression or covariance
 RIDGE = 1e-4
+
+Stage = TypeVar("Stage", bound=nn.Module)
 
 
 @torch.no_grad()
@@ -68,7 +75,7 @@ def _fit_encoder(
     encoder, features = model.encoder, []
     _set_shifts(encoder.conv_in, RMS / float(_emphasized(audio).std()), generator)
     x = encoder.conv_in(audio)
-    for stage in encoder.stages:
+    for stage in _stages(encoder.stages, EncoderStage):
         x = stage.snake(stage.units(x))
         features.append(x)
         _set_principal(stage.down, x, generator)
@@ -115,8 +122,8 @@ def fit_quantizer(
     """Set projections and codebooks from latents (B, D, T); returns them quantized."""
     rest = latents.transpose(1, 2).reshape(-1, latents.shape[1])
     total = torch.zeros_like(rest)
-    for stage in quantizer.stages:
-        part = _fit_stage(stage, rest, generator)  # type: ignore[arg-type]
+    for stage in _stages(quantizer.stages, VectorQuantizer):
+        part = _fit_stage(stage, rest, generator)
         total, rest = total + part, rest - part
     return total.reshape(latents.shape[0], -1, latents.shape[1]).transpose(1, 2)
 
@@ -167,7 +174,8 @@ def _fit_decoder(
     decoder = model.decoder
     _set_identity(decoder.conv_in)
     x = decoder.conv_in(x)
-    for stage, target in zip(decoder.stages, reversed(features), strict=True):
+    stages = _stages(decoder.stages, DecoderStage)
+    for stage, target in zip(stages, reversed(features), strict=True):
         x = stage.snake(x)
         _fit_up(stage.up, x, target, generator)
         x = stage.units(stage.up(x))
@@ -238,3 +246,7 @@ def _bias(conv: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
     if conv.bias is None:
         raise ArgumentError("the linear start needs convolutions with a bias")
     return conv.bias
+
+
+def _stages(modules: Iterable[nn.Module], kind: type[Stage]) -> list[Stage]:
+    return [module for module in modules if isinstance(module, kind)]

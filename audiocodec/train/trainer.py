@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -224,6 +224,10 @@ class Trainer:
             f"step {self.step} {figures} lr {self.settings.lr_at(self.step):.2e} "
             f"seconds {self.seconds:.0f}\n"
         )
+
+    def averaged_model(self) -> DAC:
+        """The moving average of the weights, the model to keep."""
+        return cast(DAC, self.averaged.module)
 
     def save(self, path: Path) -> None:
         """Write a checkpoint, whole or not at all."""

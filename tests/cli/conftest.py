@@ -1,0 +1,61 @@
+"""What the tests of the command share: a small model on disk, short sounds, the command itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+COMMAND = [sys.executable, "-m", "audiocodec"]
+
+
+@pytest.fixture(scope="session")
+def model(small, tmp_path_factory) -> str:
+    """A folder with the small model."""
+    folder = tmp_path_factory.mktemp("model")
+    small.save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch) -> Path:
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def make_sound():
+    """Write seeded noise to a sound file; its folder is made."""
+
+    def make(path: str | Path, n_samples: int = 3000) -> Path:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(len(path.name)).standard_normal(n_samples)
+        soundfile.write(path, 0.1 * noise, 44100)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def start(here):
+    """Start the command in the empty folder, in a process of its own."""
+    running = []
+
+    def started(*arguments: str, **settings) -> subprocess.Popen:
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = subprocess.Popen([*COMMAND, *arguments], **{**pipes, **settings})
+        running.append(process)
+        return process
+
+    yield started
+    for process in running:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe:
+                pipe.close()

@@ -1,0 +1,181 @@
+"""The command as a shell sees it: exit status, pipes, signals, processes, start-up."""
+
+import io
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from audiocodec import __version__
+from audiocodec.cli import COMMANDS, run
+from audiocodec.errors import CodecError
+
+LONG = 44100 * 200  # samples: long enough to be interrupted
+
+
+def finished(process: subprocess.Popen, timeout_s: float = 60) -> tuple[int, bytes, str]:
+    out, err = process.communicate(timeout=timeout_s)
+    return process.returncode, out, err.decode()
+
+
+def wait_for(condition, timeout_s: float = 60) -> None:
+    stop = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < stop, "it did not come to pass"
+        time.sleep(0.02)
+
+
+def parts(folder: Path) -> list[Path]:
+    return list(folder.rglob("*.part"))
+
+
+def test_quick_answers_need_no_torch(here, data):
+    """Help, versions, lists and `info` come at once."""
+    file = data / "published" / "dac_44khz_small_short.dac"
+    code = f"""
+import sys
+from audiocodec.cli import COMMANDS, run
+for arguments in (["--help"], ["--version"], ["models"], ["info", {str(file)!r}]):
+    assert run(arguments) == 0
+for command in COMMANDS:
+    assert run([command, "--help"]) == 0
+print([name for name in ("torch", "soundfile", "huggingface_hub") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert f"audiocodec {__version__}" in done.stdout
+
+
+def test_every_command_has_help(capsys):
+    """With dashes, and without the internals of argbind."""
+    assert run(["--help"]) == 0
+    overview = capsys.readouterr().out
+    assert all(name in overview for name in COMMANDS)
+    for name in COMMANDS:
+        assert run([name, "--help"]) == 0
+        text = capsys.readouterr().out
+        assert text.startswith(f"usage: audiocodec {name} ")
+        assert "Generated arguments" not in text
+        assert "args." not in text
+        flags = [word for word in text.split() if word.startswith("--")]
+        assert not any("_" in flag for flag in flags)
+
+
+@pytest.mark.parametrize("arguments", [[], ["compress"], ["--codebooks", "3"]])
+def test_unknown_commands_are_refused(arguments):
+    """With those that there are."""
+    with pytest.raises(CodecError, match="encode, decode, info, models"):
+        run(arguments)
+
+
+def test_errors_are_one_line_and_the_status_is_1(start):
+    """A traceback comes with --debug only."""
+    processes = [
+        start("info", "missing.dac"),
+        start("info", "missing.dac", "--debug"),
+        start("info", "--bad"),
+        start(),
+    ]
+    results = [finished(process) for process in processes]
+    assert [status for status, _, _ in results] == [1, 1, 1, 1]
+    assert not any(out for _, out, _ in results)
+    plain, debug, *others = [err for _, _, err in results]
+    assert plain == "audiocodec: missing.dac: cannot be read: No such file or directory\n"
+    assert debug.startswith("Traceback")
+    assert debug.endswith(plain)
+    assert all(err.count("\n") == 1 for err in others)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_sound_goes_through_pipes(here, start, model, make_sound, unbuffered):
+    """Bytes on standard output, nothing on standard error."""
+    sound = make_sound("a.wav", 100_000).open("rb")
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    encoder = start("encode", "-", "--model", model, stdin=sound, env=env)
+    decoder = start("decode", "-", "--model", model, stdin=encoder.stdout, env=env)
+    status, out, err = finished(decoder)
+    sound.close()
+    assert (status, err) == (0, "")
+    assert encoder.wait() == 0
+    assert encoder.stderr.read() == b""
+    assert soundfile.info(io.BytesIO(out)).frames == 100_000
+
+
+def test_a_closed_pipe_is_told_in_one_line(here, start, model, make_sound, small):
+    """As with `audiocodec decode x.dac - | head -c 10`; a full device too."""
+    make_sound("a.wav", 200_000)
+    small.compress("a.wav", "a.dac")
+    decoder = start("decode", "a.dac", "-", "--model", model)
+    full = open("/dev/full", "wb")  # noqa: SIM115
+    encoder = start("encode", "a.wav", "-", "--model", model, stdout=full)
+    assert decoder.stdout.read(10).startswith(b"RIFF")
+    decoder.stdout.close()
+    full.close()
+    for process in (decoder, encoder):
+        err = process.stderr.read().decode()
+        assert process.wait() == 1
+        assert err.count("\n") == 1
+        assert err.startswith("audiocodec: ")
+
+
+def test_names_that_begin_with_a_dash(here, start, model, make_sound):
+    """Come after two dashes."""
+    make_sound("-a.wav")
+    assert finished(start("encode", "--model", model, "--", "-a.wav")) == (0, b"", "")
+    assert (here / "-a.dac").exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_file_is_gone(here, start, model, make_sound, number):
+    """Neither the output nor a part of it is left."""
+    make_sound("a.wav", LONG)
+    process = start("encode", "a.wav", "--model", model)
+    wait_for(lambda: parts(here))
+    process.send_signal(number)
+    status, out, err = finished(process)
+    assert (status, out) == (130, b"")
+    assert err == "audiocodec: interrupted; nothing half-written is left\n"
+    assert [path.name for path in here.iterdir()] == ["a.wav"]
+
+
+def test_several_at_a_time(here, start, model, make_sound):
+    """A bad file is listed; Ctrl-C, which reaches all processes, stops all of them."""
+    make_sound("in/a.wav")
+    make_sound("in/b.wav")
+    (here / "in" / "bad.wav").write_text("no audio")
+    make_sound("long/c.wav", LONG)
+    make_sound("long/d.wav", LONG)
+    jobs = ["--jobs", "2", "--model", model]
+    status, out, err = finished(start("encode", "in", "out", *jobs))
+    assert (status, out) == (1, b"")
+    assert err.splitlines()[0].startswith("audiocodec: in/bad.wav: ")
+    assert err.splitlines()[1:] == ["audiocodec: 1 of 3 files failed"]
+    assert sorted(path.name for path in (here / "out").iterdir()) == ["a.dac", "b.dac"]
+
+    process = start("encode", "long", *jobs, start_new_session=True)
+    wait_for(lambda: len(parts(here)) == 2)
+    os.killpg(process.pid, signal.SIGINT)
+    status, _, err = finished(process)
+    assert status == 130
+    assert err == "audiocodec: interrupted; nothing half-written is left\n"
+    assert sorted(path.name for path in (here / "long").iterdir()) == ["c.wav", "d.wav"]
+
+
+def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):
+    """Real-time factor and time left; and the bar leaves no trace."""
+    make_sound("a.wav", 300_000)
+    leader, follower = pty.openpty()
+    process = start("encode", "a.wav", "--model", model, stderr=follower)
+    os.close(follower)
+    assert process.wait(60) == 0
+    shown = os.read(leader, 2**20).decode().split("\r")
+    os.close(leader)
+    assert any(line.startswith("a.wav: reading") for line in shown)
+    assert any("%|" in line and "x real time, " in line and " left" in line for line in shown)
+    assert not shown[-1].strip()

@@ -1,0 +1,157 @@
+"""`audiocodec encode` and `decode`, run in this process."""
+
+import json
+import resource
+
+import numpy as np
+import pytest
+import soundfile
+
+from audiocodec.cli import run
+from audiocodec.cli.loading import loaded
+from audiocodec.errors import ArgumentError, CodecError, ModelError, OutputError, OutputExists
+
+
+def names_below(folder) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_there_and_back(here, model, make_sound, capsys):
+    """Names follow the input; the sound has its length and rate; nothing is printed."""
+    make_sound("my söng.wav", 5000)
+    assert run(["encode", "my söng.wav", "--model", model]) == 0
+    assert run(["decode", "--model", model, "my söng.dac", "out.flac", "--subtype", "PCM_24"]) == 0
+    assert soundfile.info("out.flac").frames == 5000
+    assert soundfile.info("out.flac").subtype == "PCM_24"
+    assert names_below(here) == {"my söng.wav", "my söng.dac", "out.flac"}
+    assert capsys.readouterr() == ("", "")
+
+
+def test_flags_reach_the_codec(here, model, make_sound, capsys):
+    """Codebooks, bit rate, level, part of the time, format."""
+    make_sound("a.wav", 44100)
+    for name, *flags in (
+        ("c.dac", "--codebooks", "3"),
+        ("b.dac", "--bitrate", "2"),
+        ("n.dac", "--no-normalize"),
+        ("all.dac", "--bitrate", "inf"),
+    ):
+        assert run(["encode", "a.wav", name, "--model", model, *flags]) == 0
+    facts = {}
+    for name in ("c", "b", "n", "all"):
+        assert run(["info", "--json", f"{name}.dac"]) == 0
+        facts[name] = json.loads(capsys.readouterr().out)
+    assert [facts[name]["n_codebooks"] for name in ("c", "b", "n", "all")] == [3, 2, 9, 9]
+    assert facts["n"]["gain_db"] == 0.0 != facts["c"]["gain_db"]
+    part = ["--start", "0.25", "--duration", "0.5", "--codebooks", "1", "--format", "w64"]
+    assert run(["decode", "c.dac", "--model", model, *part]) == 0
+    assert soundfile.info("c.w64").frames == 22050
+
+
+def test_a_folder_with_a_bad_file(here, model, make_sound, capsys):
+    """The others are done, names that would collide are kept apart, and lead back."""
+    make_sound("in/a.wav")
+    make_sound("in/a.flac")
+    make_sound("in/sub/b.ogg")
+    (here / "in" / "bad.wav").write_text("no audio")
+    assert run(["encode", "in", "dac", "--model", model]) == 1
+    assert names_below(here / "dac") == {"a.wav.dac", "a.flac.dac", "sub/b.dac"}
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("audiocodec: in/bad.wav: ")
+    assert last == "audiocodec: 1 of 4 files failed"
+    assert run(["decode", "dac", "out", "--model", model]) == 0
+    assert names_below(here / "out") == {"a.wav", "a.flac.wav", "sub/b.wav"}
+
+
+def test_nothing_is_overwritten_unless_asked(here, model, make_sound):
+    """Not the output, and never the input."""
+    make_sound("a.wav")
+    (here / "a.dac").write_text("precious")
+    with pytest.raises(OutputExists, match="--overwrite"):
+        run(["encode", "a.wav", "--model", model])
+    assert (here / "a.dac").read_text() == "precious"
+    assert run(["encode", "a.wav", "--model", model, "--overwrite"]) == 0
+    with pytest.raises(ArgumentError, match="input and output at once"):
+        run(["encode", "a.wav", "./a.wav", "--model", model, "--overwrite"])
+    assert run(["info", "a.dac"]) == 0
+
+
+def test_a_damaged_file_is_recovered_when_asked(here, model, make_sound, capsys):
+    """Silence stands for what is lost, which is told; without --recover it is an error."""
+    make_sound("a.wav", 60 * 1024 * 10)
+    assert run(["encode", "a.wav", "--model", model]) == 0
+    raw = bytearray((here / "a.dac").read_bytes())
+    raw[len(raw) // 2] ^= 1
+    (here / "a.dac").write_bytes(raw)
+    with pytest.raises(CodecError, match="--recover"):
+        run(["decode", "a.dac", "out.wav", "--model", model])
+    assert names_below(here) == {"a.wav", "a.dac"}
+    assert run(["decode", "a.dac", "out.wav", "--model", model, "--recover"]) == 0
+    assert "is lost; silence stands in its place" in capsys.readouterr().err
+    sound, _ = soundfile.read("out.wav")
+    assert len(sound) == 60 * 1024 * 10
+    assert (np.abs(sound[len(sound) // 2 :][:1000]) == 0).all()
+
+
+def test_a_file_must_say_its_model_or_the_user(here, model, make_sound, data):
+    """A file's word alone fetches nothing that has no name here."""
+    make_sound("a.wav")
+    assert run(["encode", "a.wav", "--model", model]) == 0
+    with pytest.raises(CodecError, match="made with model 'small'; give its place with --model"):
+        run(["decode", "a.dac", "out.wav"])
+    with pytest.raises(CodecError, match="published files do not say which model made them"):
+        run(["decode", str(data / "published" / "dac_44khz_small_short.dac"), "out.wav"])
+
+
+def test_a_wrong_model_or_device_stops_a_folder_at_once(here, model, make_sound):
+    """Instead of failing for every file."""
+    make_sound("in/a.wav")
+    make_sound("in/b.wav")
+    with pytest.raises(ModelError, match="no-such-model"):
+        run(["encode", "in", "--model", "no-such-model"])
+    with pytest.raises(ModelError, match="gpu"):
+        run(["encode", "in", "--model", model, "--device", "gpu"])
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--codebooks", "10"],
+        ["--codebooks", "-1"],
+        ["--bitrate", "0.5"],
+        ["--bitrate", "nan"],
+        ["--codebooks", "2", "--bitrate", "4"],
+        ["--jobs", "0"],
+        ["--model", ""],
+    ],
+)
+def test_wrong_values_are_refused(here, model, make_sound, flags):
+    """And leave nothing behind."""
+    make_sound("a.wav")
+    with pytest.raises(CodecError):
+        run(["encode", "a.wav", "--model", model, *flags])
+    assert names_below(here) == {"a.wav"}
+
+
+def test_places_that_cannot_be_written(here, model, make_sound):
+    """A file where a folder should be; a disk that is full."""
+    make_sound("a.wav", 200_000)
+    with pytest.raises(OutputError, match=r"a\.wav.*cannot be made"):
+        run(["encode", "a.wav", "a.wav/sub/a.dac", "--model", model])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OutputError, match=r"a\.dac: cannot be written"):
+            run(["encode", "a.wav", "--model", model])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert names_below(here) == {"a.wav"}
+
+
+def test_the_model_is_loaded_once(here, model, make_sound):
+    """However many files follow."""
+    make_sound("in/a.wav")
+    make_sound("in/b.wav")
+    before = loaded.cache_info().misses
+    assert run(["encode", "in", "--model", model, "--fast"]) == 0
+    assert loaded.cache_info().misses == before + 1
