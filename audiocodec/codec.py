@@ -181,9 +181,7 @@ class Codec:
     ) -> DacFile: ...
 
     @overload
-    def compress(
-        self, source: Source | np.ndarray, target: Source, **settings: Any
-    ) -> Header: ...
+    def compress(self, source: Source | np.ndarray, target: Source, **settings: Any) -> Header: ...
 
     # Settings are open in the overloads, which tell only what comes back.
     def compress(  # type: ignore[misc]  # noqa: PLR0913 - the verb people come for

@@ -19,8 +19,8 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from audiocodec.cli.messages import say
-from audiocodec.errors import ArgumentError, CodecError, ContainerError, ModelError, OutputError
-from audiocodec.files import is_seekable, spooled, stdin
+from audiocodec.errors import ArgumentError, CodecError, ModelError, OutputError
+from audiocodec.files import is_seekable, open_binary, spooled, stdin
 
 PIPE = "-"
 
@@ -40,10 +40,7 @@ def opened(source: str) -> BinaryIO:
     """A file that can be sought in; a pipe is copied to a temporary file. Raises ContainerError."""
     if source == PIPE:
         return spooled(stdin())
-    try:
-        file = open(source, "rb")  # noqa: SIM115 - the caller closes it
-    except OSError as error:
-        raise ContainerError(f"{source}: cannot be read: {error.strerror}") from error
+    file = open_binary(source)
     return file if is_seekable(file) else spooled(file)
 
 

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 
+import audiocodec
+
 COMMAND = [sys.executable, "-m", "audiocodec"]
+PACKAGE = Path(audiocodec.__file__).parents[1]
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +24,10 @@ def model(small, tmp_path_factory) -> str:
 
 @pytest.fixture
 def here(tmp_path, monkeypatch) -> Path:
-    """An empty folder to work in."""
+    """An empty folder to work in, from which the command is found even if it is not installed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(PACKAGE))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the model is too small for threads
     return tmp_path
 
 

@@ -59,7 +59,6 @@ def test_operands_and_flags_come_in_any_order(order):
         (["--", "-in"], ("-in", "")),
         (["in", "--", "--not-so"], ("in", "--not-so")),
         (["--not-so", "--", "--help"], ("--help", "")),
-        (["in"], ("in", "")),
     ],
 )
 def test_operands_may_be_left_out_or_look_like_flags(arguments, operands):

@@ -24,15 +24,11 @@ def finished(process: subprocess.Popen, timeout_s: float = 60) -> tuple[int, byt
     return process.returncode, out, err.decode()
 
 
-def wait_for(condition, timeout_s: float = 60) -> None:
-    stop = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < stop, "it did not come to pass"
+def wait_for_parts(process: subprocess.Popen, folder: Path, n_files: int) -> None:
+    """Until so many files are half-written."""
+    while len(list(folder.rglob("*.part"))) < n_files:
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
-
-
-def parts(folder: Path) -> list[Path]:
-    return list(folder.rglob("*.part"))
 
 
 def test_quick_answers_need_no_torch(here, data):
@@ -136,7 +132,7 @@ def test_an_interrupted_file_is_gone(here, start, model, make_sound, number):
     """Neither the output nor a part of it is left."""
     make_sound("a.wav", LONG)
     process = start("encode", "a.wav", "--model", model)
-    wait_for(lambda: parts(here))
+    wait_for_parts(process, here, 1)
     process.send_signal(number)
     status, out, err = finished(process)
     assert (status, out) == (130, b"")
@@ -159,7 +155,7 @@ def test_several_at_a_time(here, start, model, make_sound):
     assert sorted(path.name for path in (here / "out").iterdir()) == ["a.dac", "b.dac"]
 
     process = start("encode", "long", *jobs, start_new_session=True)
-    wait_for(lambda: len(parts(here)) == 2)
+    wait_for_parts(process, here, 2)
     os.killpg(process.pid, signal.SIGINT)
     status, _, err = finished(process)
     assert status == 130
@@ -172,10 +168,10 @@ def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):
     make_sound("a.wav", 300_000)
     leader, follower = pty.openpty()
     process = start("encode", "a.wav", "--model", model, stderr=follower)
-    os.close(follower)
     assert process.wait(60) == 0
-    shown = os.read(leader, 2**20).decode().split("\r")
+    shown = os.read(leader, 4096).decode().split("\r")
     os.close(leader)
+    os.close(follower)
     assert any(line.startswith("a.wav: reading") for line in shown)
     assert any("%|" in line and "x real time, " in line and " left" in line for line in shown)
     assert not shown[-1].strip()

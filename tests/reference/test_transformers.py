@@ -1,6 +1,6 @@
 """The same weights at the published widths, here and in transformers, where it is installed.
 
-    pip install '.[reference]' && pytest -m reference
+pip install '.[reference]' && pytest -m reference
 """
 
 import pytest
