@@ -189,7 +189,11 @@ def decoded_published(
     loudness, which the published tool does too, so the balance of its files is not restored.
     The whole is held in memory.
     """
-    samples = np.concatenate(list(_windows(file, new_stream, part)))
+    windows = _windows(file, new_stream, part)
+    if part.progress:
+        n_total = resampled_length(file.n_samples, file.sample_rate, rate)
+        windows = _reported(windows, part.progress, n_total)
+    samples = np.concatenate(list(windows))
     # The length is the file's word; a few samples may be missing, but not hours.
     most = resampled_length(len(samples), rate, file.sample_rate) + file.sample_rate
     n_samples = min(file.n_samples, most)
@@ -206,10 +210,7 @@ def _windows(
     file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], part: Part
 ) -> Pieces:
     codes = torch.from_numpy(file.codes[:, : part.n_codebooks].astype(np.int64))
-    n_done = 0
     for window in codes.split(file.chunk_length, dim=-1):
         stream = new_stream(file.channels, file.padding)
         parts = [stream.push(window), stream.flush()]
         yield torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
-        if part.progress:
-            part.progress(n_done := n_done + window.shape[-1], codes.shape[-1])

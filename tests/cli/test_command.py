@@ -1,11 +1,14 @@
 """The command as a shell sees it: exit status, pipes, signals, processes, start-up."""
 
+import fcntl
 import io
 import os
 import pty
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -88,15 +91,13 @@ def test_errors_are_one_line_and_the_status_is_1(start):
     assert all(err.count("\n") == 1 for err in others)
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_sound_goes_through_pipes(here, start, model, make_sound, unbuffered):
-    """Bytes on standard output, nothing on standard error."""
-    sound = make_sound("a.wav", 100_000).open("rb")
-    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-    encoder = start("encode", "-", "--model", model, stdin=sound, env=env)
-    decoder = start("decode", "-", "--model", model, stdin=encoder.stdout, env=env)
+def test_sound_goes_through_pipes(here, start, model, make_sound):
+    """Bytes on standard output, nothing on standard error; an unbuffered output is filled too."""
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with make_sound("a.wav", 100_000).open("rb") as sound:
+        encoder = start("encode", "-", "--model", model, stdin=sound, env=unbuffered)
+    decoder = start("decode", "-", "--model", model, stdin=encoder.stdout, env=unbuffered)
     status, out, err = finished(decoder)
-    sound.close()
     assert (status, err) == (0, "")
     assert encoder.wait() == 0
     assert encoder.stderr.read() == b""
@@ -120,23 +121,17 @@ def test_a_closed_pipe_is_told_in_one_line(here, start, model, make_sound, small
         assert err.startswith("audiocodec: ")
 
 
-def test_names_that_begin_with_a_dash(here, start, model, make_sound):
-    """Come after two dashes."""
-    make_sound("-a.wav")
-    assert finished(start("encode", "--model", model, "--", "-a.wav")) == (0, b"", "")
-    assert (here / "-a.dac").exists()
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_file_is_gone(here, start, model, make_sound, number):
-    """Neither the output nor a part of it is left."""
+def test_an_interrupted_file_is_gone(here, start, model, make_sound):
+    """Neither the output nor a part of it is left, after Ctrl-C or `kill`."""
     make_sound("a.wav", LONG)
-    process = start("encode", "a.wav", "--model", model)
-    wait_for_parts(process, here, 1)
-    process.send_signal(number)
-    status, out, err = finished(process)
-    assert (status, out) == (130, b"")
-    assert err == "audiocodec: interrupted; nothing half-written is left\n"
+    processes = [start("encode", "a.wav", name, "--model", model) for name in ("b.dac", "c.dac")]
+    wait_for_parts(processes[0], here, 2)
+    processes[0].send_signal(signal.SIGINT)
+    processes[1].send_signal(signal.SIGTERM)
+    for process in processes:
+        status, out, err = finished(process)
+        assert (status, out) == (130, b"")
+        assert err == "audiocodec: interrupted; nothing half-written is left\n"
     assert [path.name for path in here.iterdir()] == ["a.wav"]
 
 
@@ -167,6 +162,8 @@ def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):
     """Real-time factor and time left; and the bar leaves no trace."""
     make_sound("a.wav", 300_000)
     leader, follower = pty.openpty()
+    os.set_blocking(leader, False)
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 80, 0, 0))
     process = start("encode", "a.wav", "--model", model, stderr=follower)
     assert process.wait(60) == 0
     shown = os.read(leader, 4096).decode().split("\r")

@@ -27,6 +27,14 @@ def test_there_and_back(here, model, make_sound, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_names_that_begin_with_a_dash(here, model, make_sound):
+    """Come after two dashes."""
+    make_sound("-a.wav")
+    assert run(["encode", "--model", model, "--", "-a.wav"]) == 0
+    assert run(["decode", "--model", model, "--", "-a.dac", "-b.wav"]) == 0
+    assert names_below(here) == {"-a.wav", "-a.dac", "-b.wav"}
+
+
 def test_flags_reach_the_codec(here, model, make_sound, capsys):
     """Codebooks, bit rate, level, part of the time, format."""
     make_sound("a.wav", 44100)
