@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "import-linter>=2.0"]
-TRAIN = ["pystoi>=0.4.1"]
+TRAIN = ["pystoi>=0.4.1", "pyyaml>=6"]
 
 setup(
     name="audiocodec",

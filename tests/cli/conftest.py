@@ -1,5 +1,6 @@
 """What the tests of the command share: a small model on disk, short sounds, the command itself."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -52,7 +53,9 @@ def start(here):
 
     def started(*arguments: str, **settings) -> subprocess.Popen:
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = subprocess.Popen([*COMMAND, *arguments], **{**pipes, **settings})
+        process = subprocess.Popen(
+            [*COMMAND, *arguments], **{**pipes, **settings}, preexec_fn=_take_interrupts
+        )
         running.append(process)
         return process
 
@@ -64,3 +67,8 @@ def start(here):
         for pipe in (process.stdin, process.stdout, process.stderr):
             if pipe:
                 pipe.close()
+
+
+def _take_interrupts() -> None:
+    """As from a terminal: where the tests run in the background, Ctrl-C may be ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
