@@ -46,10 +46,6 @@ class _Spool(tempfile.SpooledTemporaryFile[bytes]):
 
     name = ""
 
-    def seekable(self) -> bool:
-        """Python 3.10 does not say it."""
-        return True
-
 
 def spooled(file: BinaryIO) -> BinaryIO:
     """Copy a pipe into a temporary file (in memory while small) and rewind it."""
