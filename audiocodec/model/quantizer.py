@@ -43,6 +43,10 @@ class VectorQuantizer(nn.Module):
         """Codes (B, T) -> codebook rows (B, d, T), not normalized."""
         return self.codebook(codes).transpose(1, 2)
 
+    def pass_through(self, projected: Tensor, entries: Tensor) -> Tensor:
+        """The entries' values (B, d, T) with a gradient for the projected vectors (B, d, T)."""
+        return projected + (entries - projected).detach()
+
     def latents(self, codes: Tensor, dtype: torch.dtype) -> Tensor:
         """Codes (B, T) -> this stage's part of the latents (B, D, T), computed in dtype."""
         weight, bias = self.out_proj.weight.to(dtype), self.out_proj.bias
@@ -116,7 +120,7 @@ class ResidualQuantizer(nn.Module):
             active = (i < n_active).to(latents.dtype)
             commitment = commitment + _masked_mse(projected, entries.detach(), active)
             codebook = codebook + _masked_mse(entries, projected.detach(), active)
-            part = stage.out_proj(projected + (entries - projected).detach())
+            part = stage.out_proj(stage.pass_through(projected, entries))
             total = total + part * active[:, None, None]
             residual = residual - part
         return Quantized(total, torch.stack(codes, dim=1), commitment, codebook)
