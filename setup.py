@@ -5,7 +5,7 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "import-linter>=2.0"]
-TRAIN = ["pystoi>=0.4.1", "pyyaml>=6"]
+TRAIN = ["tensorboard>=2.14", "pystoi>=0.4.1", "pesq>=0.0.4", "visqol-python[accel]>=3.8"]
 
 setup(
     name="audiocodec",
@@ -17,7 +17,12 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["audiocodec", "audiocodec.*"]),
     package_data={
-        "audiocodec": ["py.typed", "container/FORMAT.md", "weights/builtin/*", "train/conf/*.yml"],
+        "audiocodec": [
+            "py.typed",
+            "container/FORMAT.md",
+            "weights/builtin/*",
+            "train/conf/**/*.yml",
+        ],
     },
     install_requires=[
         "torch>=2.4,<3",
@@ -27,6 +32,7 @@ setup(
         "safetensors>=0.4.3",
         "huggingface_hub>=0.25",
         "argbind>=0.3.9",
+        "pyyaml>=6",
         "tqdm>=4.66",
     ],
     extras_require={"train": TRAIN, "test": TEST + TRAIN, "reference": ["transformers>=5"]},

@@ -36,7 +36,7 @@ CHANNEL_WEIGHTS = {
 Matrix = NDArray[np.float64]
 
 
-def _shelf(sample_rate: int) -> Matrix:
+def high_shelf(sample_rate: int) -> Matrix:
     """High shelf, 4 dB above 1500 Hz: the head. Rows: numerator, denominator."""
     w, a = 2 * math.pi * 1500.0 / sample_rate, 10 ** (4.0 / 40)
     alpha, c = math.sin(w) / math.sqrt(2), math.cos(w)
@@ -46,7 +46,7 @@ def _shelf(sample_rate: int) -> Matrix:
     return np.array([b, [up - down * c + root, 2 * (down - up * c), up - down * c - root]])
 
 
-def _high_pass(sample_rate: int) -> Matrix:
+def high_pass(sample_rate: int) -> Matrix:
     """High pass at 38 Hz, Q 0.5. Rows: numerator, denominator."""
     w = 2 * math.pi * 38.0 / sample_rate
     alpha, c = math.sin(w), math.cos(w)
@@ -61,7 +61,7 @@ class _KWeighting:
 
     def __init__(self, sample_rate: int, channels: int) -> None:
         self._state = np.zeros((channels, 4))
-        self._sections = [c / c[1, 0] for c in (_shelf(sample_rate), _high_pass(sample_rate))]
+        self._sections = [c / c[1, 0] for c in (high_shelf(sample_rate), high_pass(sample_rate))]
         silence = np.zeros((4, RUN_SAMPLES))
         self._free, self._kept = self._stepwise(np.eye(4), silence)
         self._forced, self._added = self._stepwise(np.zeros((RUN_SAMPLES, 4)), np.eye(RUN_SAMPLES))

@@ -21,6 +21,7 @@ COMMANDS = {
     "encode": "compress sound files to .dac files",
     "decode": "turn .dac files back into sound",
     "info": "say what a .dac file holds, and whether it is intact",
+    "train": "train a model, by the paper's recipe or another",
     "models": "list the built-in model and those known on the hub",
 }
 USAGE = (

@@ -1,7 +1,7 @@
 """argbind, with what a shell user expects: dashes, operands anywhere, no unknown flags.
 
 argbind's own reading of the command line is not used: it passes over unknown flags, and its
---args.load executes what a YAML file says. May import: argbind, errors.
+--args.load executes what a YAML file says. May import: argbind, errors, cli.configuration.
 """
 
 from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
@@ -10,6 +10,7 @@ from typing import NoReturn
 
 import argbind
 
+from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
 OPTIONAL_OPERANDS = ("output",)  # "" where left out
@@ -23,26 +24,43 @@ class _Parser(ArgumentParser):
 def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one bound command and run it; returns its exit status.
 
-    Operands and flags may come in any order; after "--" everything is an operand.
-    Raises ArgumentError for arguments that do not fit.
+    Operands and flags may come in any order; after "--" everything is an operand. --args.load
+    names a YAML file of flags; those beside it win. Raises ArgumentError for arguments that do not
+    fit.
     """
     actions = [a for a in argbind.build_parser(group=[name])._actions if _is_ours(a)]
     operands = [action for action in actions if not action.option_strings]
     parser = _parser(f"audiocodec {name}", command.__doc__ or "", operands)
-    for action in actions:
-        if action.option_strings:
-            parser._add_action(_dashed(action))
+    _add_flags(parser, [action for action in actions if action.option_strings])
     cut = arguments.index("--") if "--" in arguments else len(arguments)
     if {"-h", "--help"} & set(arguments[:cut]):
         print(parser.format_help(), end="")
         return 0
     flags, given = parser.parse_known_args(arguments[:cut])
+    if conf := getattr(flags, LOAD):
+        parser.set_defaults(**settings_of(conf, parser._actions))
+        flags, given = parser.parse_known_args(arguments[:cut])
     for argument in given:
         if argument.startswith("-") and argument != "-":
             parser.error(f"unknown flag {argument}")
     values = vars(flags) | _named(parser, operands, [*given, *arguments[cut + 1 :]])
     with argbind.scope(values):
         return command()
+
+
+def _add_flags(parser: ArgumentParser, actions: list[Action]) -> None:
+    """Under the first line of their function's documentation, if there is more than one."""
+    by_function: dict[str, list[Action]] = {}
+    for action in actions:
+        text = getattr(action.container, "description", None) or ""  # type: ignore[attr-defined]
+        by_function.setdefault(" ".join(text.split()).rstrip("."), []).append(action)
+    for text, own in by_function.items():
+        group = parser.add_argument_group(text) if len(by_function) > 1 else parser
+        for action in own:
+            group._add_action(_dashed(action))
+    parser.add_argument(
+        f"--{LOAD}", default="", metavar="FILE", help="take flags from a YAML file; those here win"
+    )
 
 
 def _is_ours(action: Action) -> bool:

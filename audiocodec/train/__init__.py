@@ -1,1 +1,1 @@
-"""Training: data, losses, starts and a plain trainer. May import everything but cli."""
+"""Training by the paper's recipe: `audiocodec train`; an extra that the core never imports."""

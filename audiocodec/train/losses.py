@@ -1,7 +1,7 @@
 """Distances between audio that can be trained on: mel, STFT, complex spectrogram.
 
 Shapes: audio (B, 1, T). Spectrograms use a periodic Hann window, a hop of a quarter window and
-reflected edges, unnormalised, as the paper's training code does. May import: torch.
+reflected edges, unnormalised, as the paper's training code does. May import: torch, train.settings.
 """
 
 import math
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from audiocodec.train.settings import PAPER_MELS, PAPER_WINDOWS, STFT_WINDOWS
+
 FLOOR = 1e-5  # magnitudes below it count as silence in logarithms
 LEVEL_FLOOR = 0.1  # of the mean level, so that nearly empty bands do not decide
-PAPER_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)  # paper, section 3.4
-PAPER_MELS = (5, 10, 20, 40, 80, 160, 320)
 
 
 def spectrogram(audio: Tensor, window: int) -> Tensor:
@@ -53,7 +53,7 @@ def mel_loss(
 
 
 def stft_loss(
-    estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = (2048, 512)
+    estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = STFT_WINDOWS
 ) -> Tensor:
     """L1 between log10 powers plus L1 between magnitudes, summed over window sizes."""
     loss = estimate.new_zeros(())

@@ -1,274 +1,164 @@
-"""A plain trainer: batches, losses, optimiser, moving averages, checkpoints that resume exactly.
+"""The training step, and the loop around it (paper, section 4.2).
 
 Everything random at a step follows from the seed and the step, so that on a CPU a resumed run
-equals an uninterrupted one. May import: torch, tqdm, errors, files, model, train.
+equals an uninterrupted one. May import: torch, errors, model, train.
 """
 
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
-from tqdm import tqdm
 
-from audiocodec.errors import CodecError, ModelError
-from audiocodec.files import output_file
+from audiocodec.errors import CodecError
 from audiocodec.model.network import DAC, Trained
-from audiocodec.train import losses
-from audiocodec.train.muon import Muon
+from audiocodec.train import distributed
+from audiocodec.train.adversary import Adversary
+from audiocodec.train.codebooks import CodebookAverages, DeadEntries
+from audiocodec.train.discriminators import Discriminators
+from audiocodec.train.generator import Generator, MovingAverage, exported, with_weight_norm
+from audiocodec.train.objective import Objective, Parts
+from audiocodec.train.optimizers import Optimizers
+from audiocodec.train.settings import TrainSettings
 
-CHECKPOINT = "checkpoint.pt"
-MATRIX = 16  # a weight with both sides at least this long counts as a matrix
+Figures = dict[str, float]
 
 
 class TrainingDiverged(CodecError):
-    """A loss or gradient is no longer finite; the last checkpoint is untouched."""
+    """A loss or gradient is no longer finite; weights and checkpoints are as they were."""
+
+    def __init__(self, step: int, figures: Figures) -> None:
+        super().__init__(step, figures)
+        self.step, self.figures = step, figures
+
+    def __str__(self) -> str:
+        bad = ", ".join(name for name, value in self.figures.items() if not math.isfinite(value))
+        return (
+            f"step {self.step}: {bad} not finite; go on from the last checkpoint with a lower "
+            "--lr, or look at the batch beside it"
+        )
 
 
-@dataclass(frozen=True)
-class TrainSettings:
-    """How to train; the defaults are the paper's where it has them (section 4.2 and appendix).
+class Pass(NamedTuple):
+    """A generator pass and what it was made of."""
 
-    batch_size excerpts of excerpt_frames frames; lr falls to zero on a half cosine over `steps`
-    after `warmup` steps. dropout: share of items that use a random number of codebooks.
-    Weights of the losses; mel_weight rises linearly over mel_ramp steps. complex_exponent:
-    see losses.complex_loss. codebook_decay: of the codebooks' moving averages, which replace the
-    gradient of the codebook loss where it is not 0. quantizer_from: first step that moves the
-    projections around the codebooks, quantizer_lr: their learning rate relative to lr.
-    muon: matrices of encoder and decoder move by Muon instead of AdamW.
-    average: decay of the moving average of all weights, which is what is saved as the model.
-    """
-
-    steps: int = 250_000
-    batch_size: int = 12
-    excerpt_frames: int = 32
-    seed: int = 0
-    lr: float = 1e-4
-    warmup: int = 0
-    beta1: float = 0.8
-    beta2: float = 0.99
-    weight_decay: float = 0.01
-    muon: bool = False
-    clip_norm: float = 1000.0
-    dropout: float = 0.5
-    mel_weight: float = 15.0
-    mel_ramp: int = 0
-    complex_weight: float = 0.0
-    complex_exponent: float = 0.5
-    waveform_weight: float = 1.0
-    commitment_weight: float = 0.25
-    codebook_weight: float = 1.0
-    codebook_decay: float = 0.0
-    quantizer_from: int = 0
-    quantizer_lr: float = 1.0
-    average: float = 0.999
-    log_every: int = 20
-    save_every: int = 200
-
-    def lr_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        rise = min(1.0, (step + 1) / (self.warmup + 1))
-        return self.lr * rise * 0.5 * (1 + math.cos(math.pi * min(1.0, step / self.steps)))
-
-
-class CodebookAverages:
-    """Codebooks as moving averages of the vectors that chose them (arXiv 1711.00937, appendix A).
-
-    Every entry starts with the weight of an even share of a batch.
-    """
-
-    def __init__(self, model: DAC, decay: float) -> None:
-        self.stages, self.decay = list(model.quantizer.stages), decay
-        self.projected: list[Tensor] = [torch.empty(0)] * len(self.stages)
-        self.counts: list[Tensor] = []
-        for i, stage in enumerate(self.stages):
-            self.counts.append(torch.zeros(stage.codebook.num_embeddings))
-            stage.in_proj.register_forward_hook(self._keep(i))
-
-    def _keep(self, i: int) -> Callable[[nn.Module, Any, Tensor], None]:
-        def hook(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            self.projected[i] = output.detach()
-
-        return hook
-
-    @torch.no_grad()
-    def update(self, codes: Tensor) -> None:
-        """Move the codebooks by the vectors of the last pass and their codes (B, N, T)."""
-        for i, stage in enumerate(self.stages):
-            table = stage.codebook.weight
-            vectors = self.projected[i].transpose(1, 2).flatten(0, 1)
-            chosen = codes[:, i].flatten()
-            counts, old = self.counts[i].to(table.device), self.counts[i].sum() == 0
-            if old:
-                counts.fill_(len(chosen) / len(table))
-            new = torch.bincount(chosen, minlength=len(table)) * (1 - self.decay)
-            sums = torch.zeros_like(table).index_add_(0, chosen, vectors) * (1 - self.decay)
-            total = self.decay * counts + new
-            table.copy_((table * (self.decay * counts)[:, None] + sums) / total[:, None])
-            self.counts[i] = total
+    audio: Tensor  # (B, 1, T)
+    n_active: Tensor  # (B,)
+    made: Trained
 
 
 class Trainer:
-    """Trains a model on batches; `batch(step)` gives audio (B, 1, T)."""
+    """Trains a model, with discriminators or without.
 
-    def __init__(self, model: DAC, batch: Callable[[int], Tensor], settings: TrainSettings) -> None:
+    batch(step): this process's share of a step's audio, (B, 1, T). The model must be on `device`
+    with its variants and its start already set. Under torch.distributed every process makes one.
+    """
+
+    def __init__(
+        self,
+        model: DAC,
+        batch: Callable[[int], Tensor],
+        settings: TrainSettings,
+        discriminators: Discriminators | None = None,
+    ) -> None:
         self.model, self.batch, self.settings = model.train(), batch, settings
+        self.adversary: Adversary | None = None
+        if discriminators is not None and settings.losses.adversary:
+            self.adversary = Adversary(discriminators, settings.optimisation.precision)
+        self.device = next(model.parameters()).device
         self.step, self.seconds = 0, 0.0
-        averaging = settings.codebook_decay > 0
-        self.codebooks = CodebookAverages(model, settings.codebook_decay) if averaging else None
-        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(settings.average))
-        self.optimizers = self._optimizers()
+        self.last_codes = torch.empty(0)  # (B, N, T) of the last step
+        self.objective = Objective(settings.losses, model.config.sample_rate)
+        chosen, quantizer = settings.optimisation, settings.quantizer
+        if chosen.weight_norm:
+            with_weight_norm(model)
+        averaging = quantizer.codebook_decay > 0
+        for stage in model.quantizer.stages:  # tables that no loss moves have no gradient
+            stage.codebook.requires_grad_(not averaging and settings.losses.codebook_weight > 0)
+        self.codebooks = CodebookAverages(model, quantizer.codebook_decay) if averaging else None
+        reviving = quantizer.revive > 0
+        self.dead = DeadEntries(model, quantizer.revive, seed=chosen.seed) if reviving else None
+        self.average = MovingAverage(model, chosen.average) if chosen.average else None
+        self.optimizers = Optimizers(model, self.discriminators, settings)
+        generator = Generator(model, chosen.precision)
+        if chosen.compile:
+            generator.compile_networks()
+        self.generator = distributed.shared(generator)
 
-    def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
-        settings, model = self.settings, self.model
-        networks = [*model.encoder.parameters(), *model.decoder.parameters()]
-        matrices = [p for p in networks if settings.muon and _is_matrix(p)]
-        rest = [p for p in networks if not (settings.muon and _is_matrix(p))]
-        quantizer = [
-            parameter
-            for name, parameter in model.quantizer.named_parameters()
-            if not (self.codebooks and "codebook" in name)
-        ]
-        betas, decay = (settings.beta1, settings.beta2), settings.weight_decay
-        optimizers: dict[str, torch.optim.Optimizer] = {
-            "rest": torch.optim.AdamW(rest, betas=betas, weight_decay=decay),
-            "quantizer": torch.optim.AdamW(quantizer, betas=betas, weight_decay=decay),
-        }
-        if matrices:
-            optimizers["matrices"] = Muon(matrices, weight_decay=decay)
-        return optimizers
+    @property
+    def discriminators(self) -> Discriminators | None:
+        """Those of the adversary, if there is one."""
+        return self.adversary.discriminators if self.adversary is not None else None
 
-    def train_step(self) -> dict[str, float]:
-        """One step; returns the losses by name. Raises TrainingDiverged."""
-        settings, start = self.settings, time.perf_counter()
-        audio = self.batch(self.step).to(next(self.model.parameters()).device)
-        rng = np.random.default_rng((settings.seed, self.step, 1))
-        n_active = active_codebooks(
-            rng, len(audio), self.model.config.n_codebooks, settings.dropout
-        ).to(audio.device)
-        made = self.model(audio, n_active)
-        parts = self._losses(made, audio)
-        self.model.zero_grad()
-        parts["total"].backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
-        values = {name: loss.item() for name, loss in parts.items()} | {"norm": norm.item()}
-        if not all(map(math.isfinite, values.values())):
-            raise TrainingDiverged(
-                f"step {self.step}: {values}; start again from the last checkpoint with a lower "
-                "--lr"
-            )
-        self._move(made)
-        self.seconds += time.perf_counter() - start
-        return values
-
-    def _losses(self, made: Trained, audio: Tensor) -> dict[str, Tensor]:
-        """Every part unweighted, and the weighted total."""
-        settings, rate = self.settings, self.model.config.sample_rate
-        ramp = min(1.0, (self.step + 1) / (settings.mel_ramp + 1))
-        parts = {"mel": losses.mel_loss(made.audio, audio, rate)}
-        weights = {"mel": settings.mel_weight * ramp}
-        if settings.complex_weight:
-            parts["complex"] = losses.complex_loss(
-                made.audio, audio, rate, exponent=settings.complex_exponent
-            )
-            weights["complex"] = settings.complex_weight
-        parts["waveform"] = losses.waveform_l1(made.audio, audio)
-        parts["commitment"] = made.quantized.commitment_loss
-        parts["codebook"] = made.quantized.codebook_loss
-        weights["waveform"] = settings.waveform_weight
-        weights["commitment"] = settings.commitment_weight
-        weights["codebook"] = settings.codebook_weight
-        parts["total"] = torch.stack([weights[name] * parts[name] for name in weights]).sum()
-        return parts
-
-    def _move(self, made: Trained) -> None:
-        """Optimiser step, codebooks and averages."""
-        settings = self.settings
-        scale = {"quantizer": settings.quantizer_lr * (self.step >= settings.quantizer_from)}
-        for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = settings.lr_at(self.step) * scale.get(name, 1.0)
-            optimizer.step()
-        if self.codebooks is not None:
-            self.codebooks.update(made.quantized.codes)
-        self.averaged.update_parameters(self.model)
+    def train_step(self) -> Figures:
+        """One step; returns losses, gradient norms, learning rates. Raises TrainingDiverged."""
+        start = time.perf_counter()
+        playing = self.step >= self.settings.optimisation.adversary_from
+        adversary = self.adversary if playing else None
+        done = self._pass()
+        figures = self._train_discriminators(adversary, done) if adversary is not None else {}
+        figures |= self._train_generator(adversary, done)
         self.step += 1
+        self.seconds += time.perf_counter() - start
+        return figures
 
-    def run(self, folder: Path) -> None:
-        """Train to the last step, resuming from folder/checkpoint.pt where there is one."""
-        folder.mkdir(parents=True, exist_ok=True)
-        if (folder / CHECKPOINT).exists():
-            self.load(folder / CHECKPOINT)
-        sums: dict[str, float] = {}
-        steps = range(self.step, self.settings.steps)
-        for _ in (bar := tqdm(steps, unit="step", disable=None, dynamic_ncols=True)):
-            for name, value in self.train_step().items():
-                sums[name] = sums.get(name, 0.0) + value / self.settings.log_every
-            if self.step % self.settings.log_every == 0:
-                bar.set_postfix(total=f"{sums['total']:.3f}")
-                with (folder / "log").open("a", encoding="utf-8") as log:
-                    log.write(self._line(sums))
-                sums = {}
-            if self.step % self.settings.save_every == 0 or self.step == self.settings.steps:
-                self.save(folder / CHECKPOINT)
-
-    def _line(self, means: dict[str, float]) -> str:
-        figures = " ".join(f"{name} {value:.4f}" for name, value in means.items())
-        return (
-            f"step {self.step} {figures} lr {self.settings.lr_at(self.step):.2e} "
-            f"seconds {self.seconds:.0f}\n"
+    def _pass(self) -> Pass:
+        audio = self.batch(self.step).to(self.device, non_blocking=True)
+        chosen = self.settings.optimisation
+        n_active = active_codebooks(
+            np.random.default_rng((chosen.seed, self.step, 1)),
+            len(audio) * distributed.world_size(),
+            self.model.config.n_codebooks,
+            self.settings.quantizer.dropout,
         )
+        n_active = n_active[list(distributed.share_of(len(n_active)))].to(self.device)
+        return Pass(audio, n_active, self.generator(audio, n_active))
 
-    def averaged_model(self) -> DAC:
-        """The moving average of the weights, the model to keep."""
-        return cast(DAC, self.averaged.module)
+    def _train_discriminators(self, adversary: Adversary, done: Pass) -> Figures:
+        loss = adversary.own_loss(done.made.audio, done.audio)
+        adversary.discriminators.zero_grad()
+        loss.backward()
+        limit = self.settings.optimisation.clip_discriminators
+        norm = nn.utils.clip_grad_norm_(adversary.discriminators.parameters(), limit)
+        figures = self._checked({"discriminator": loss, "discriminator_norm": norm})
+        self.optimizers.step(self.step, discriminators=True)
+        return figures
 
-    def save(self, path: Path) -> None:
-        """Write a checkpoint, whole or not at all."""
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "settings": asdict(self.settings),
-            "config": self.model.config.to_dict(),
-            "model": self.model.state_dict(),
-            "averaged": self.averaged.state_dict(),
-            "optimizers": {k: v.state_dict() for k, v in self.optimizers.items()},
-            "counts": self.codebooks.counts if self.codebooks else [],
-        }
-        with output_file(path, overwrite=True) as file:
-            torch.save(state, file)
+    def _train_generator(self, adversary: Adversary | None, done: Pass) -> Figures:
+        """Against the discriminators as they are after their own step."""
+        parts = self.objective.reconstruction(done.made, done.audio)
+        if adversary is not None:
+            parts |= adversary.losses(done.made.audio, done.audio)
+        total = self.objective.total(parts, self.step)
+        self.model.zero_grad()
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimisation.clip)
+        figures = self._checked(parts | {"total": total, "norm": norm})
+        self.optimizers.step(self.step, discriminators=False)
+        codes, n_active = done.made.quantized.codes, done.n_active
+        self.last_codes = codes
+        if self.codebooks is not None:
+            self.codebooks.update(codes, n_active)
+        if self.dead is not None:
+            figures["revived"] = self.dead.update(codes, n_active, self.step)
+        if self.average is not None:
+            self.average.update(self.model)
+        return figures
 
-    def load(self, path: Path) -> None:
-        """Go on from a checkpoint; settings are this trainer's. Raises ModelError."""
-        state = read_checkpoint(path)
-        if state["config"] != self.model.config.to_dict():
-            raise ModelError(f"{path}: a checkpoint of another model: {state['config']}")
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.model.load_state_dict(state["model"])
-        self.averaged.load_state_dict(state["averaged"])
-        for name, optimizer in self.optimizers.items():
-            if name in state["optimizers"]:
-                optimizer.load_state_dict(state["optimizers"][name])
-        if self.codebooks and state["counts"]:
-            self.codebooks.counts = state["counts"]
+    def _checked(self, values: Parts) -> Figures:
+        """As numbers, averaged over the processes. Raises TrainingDiverged."""
+        stacked = torch.stack([value.detach().float() for value in values.values()])
+        figures = dict(zip(values, distributed.mean(stacked).tolist()))
+        if not all(map(math.isfinite, figures.values())):
+            raise TrainingDiverged(self.step, figures)
+        return figures
 
-
-def _is_matrix(weight: Tensor) -> bool:
-    return weight.dim() > 1 and min(weight.flatten(1).shape) >= MATRIX
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """Tensors and plain values of a checkpoint; nothing in it is executed."""
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError) as error:
-        raise ModelError(f"{path}: not a readable checkpoint: {error}") from error
+    def best_model(self) -> DAC:
+        """A copy of the model to keep: the moving average if there is one, in plain layers."""
+        return exported(self.average.model if self.average is not None else self.model)
 
 
 def active_codebooks(
@@ -276,9 +166,10 @@ def active_codebooks(
 ) -> Tensor:
     """How many codebooks each item uses, int (n_items,): quantizer dropout (paper, section 3.3).
 
-    The first n_items * dropout items, rounded down, draw from 1 to n_codebooks.
+    n_items * dropout of them, rounded down, draw from 1 to n_codebooks. Which ones is drawn too,
+    since the first items of a batch may be of one kind.
     """
     active = np.full(n_items, n_codebooks)
     n_dropped = int(n_items * dropout)
     active[:n_dropped] = rng.integers(1, n_codebooks + 1, n_dropped)
-    return torch.from_numpy(active)
+    return torch.from_numpy(rng.permutation(active))

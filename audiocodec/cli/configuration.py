@@ -1,0 +1,79 @@
+"""Flags from YAML files, for --args.load: safely read, checked, and one may build on another.
+
+May import: pyyaml, errors.
+"""
+
+from argparse import Action
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml  # argbind brings it
+
+from audiocodec.errors import ArgumentError
+
+LOAD = "args.load"
+INCLUDE = "$include"  # as argbind writes it
+SHIPPED = Path(__file__).parents[1] / "train" / "conf"
+DEEPEST = 8  # includes within includes
+
+
+def settings_of(name: str, actions: Iterable[Action]) -> dict[str, Any]:
+    """Values of a configuration by flag.
+
+    name: path of a YAML file, or the name of one that is shipped, with or without .yml and folder
+    conf/. Raises ArgumentError for an unreadable file, an unknown flag or a value that does not
+    fit it.
+    """
+    path = _found(name)
+    by_dest = {a.dest: a for a in actions if a.dest not in (LOAD, "help")}
+    values = {key.replace("-", "_"): value for key, value in _read(path, DEEPEST).items()}
+    if unknown := sorted(set(values) - set(by_dest)):
+        raise ArgumentError(f"{path}: unknown settings {', '.join(unknown)}")
+    return {key: _fitted(path, by_dest[key], value) for key, value in values.items()}
+
+
+def _found(name: str) -> Path:
+    path = Path(name)
+    if path.is_file():
+        return path
+    inside = SHIPPED / name.removeprefix("conf/")
+    for shipped in (inside, inside.with_name(f"{inside.name}.yml")):
+        if shipped.is_file() and shipped.resolve().is_relative_to(SHIPPED.resolve()):
+            return shipped
+    known = sorted(p.relative_to(SHIPPED).with_suffix("") for p in SHIPPED.rglob("*.yml"))
+    names = ", ".join(path.as_posix() for path in known)
+    raise ArgumentError(f"{name}: no such configuration file; shipped ones are {names}")
+
+
+def _read(path: Path, depth: int) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"{path}: not a readable configuration: {reason}") from error
+    if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
+        raise ArgumentError(f"{path}: not a readable configuration: no list of `flag: value`")
+    own = dict(values)
+    included = own.pop(INCLUDE, [])
+    merged: dict[str, Any] = {}
+    for other in [included] if isinstance(included, str) else included:
+        if depth == 0:
+            raise ArgumentError(f"{path}: includes go round in a circle")
+        merged |= _read(path.parent / str(other), depth - 1)
+    return merged | own
+
+
+def _fitted(path: Path, action: Action, value: Any) -> Any:
+    """As the flag would have it; YAML takes 1e-4 for a text and 2 for a number."""
+    if action.nargs == 0:
+        if isinstance(value, bool):
+            return value
+        raise ArgumentError(f"{path}: {action.dest} is {value!r}; it must be true or false")
+    try:
+        if value is None or isinstance(value, bool | list | dict):
+            raise ValueError
+        return action.type(str(value))  # type: ignore[operator, misc]
+    except (ValueError, TypeError) as error:
+        kind = getattr(action.type, "__name__", "value")
+        raise ArgumentError(f"{path}: {action.dest} is {value!r}; it must be a {kind}") from error

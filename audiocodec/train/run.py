@@ -1,0 +1,243 @@
+"""From a plan to a trained model: scans the material, sets the start, trains, exports.
+
+May import: torch, tqdm, errors, model, weights, train.
+"""
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from audiocodec.errors import ArgumentError
+from audiocodec.files import output_file
+from audiocodec.model.config import ModelConfig
+from audiocodec.model.network import DAC
+from audiocodec.train import checkpoints, distributed, variants
+from audiocodec.train.cache import Cache
+from audiocodec.train.codebooks import init_codebooks
+from audiocodec.train.discriminators import DiscriminatorConfig, Discriminators
+from audiocodec.train.excerpts import Excerpts, ExcerptSettings
+from audiocodec.train.generator import published_start
+from audiocodec.train.linear_init import linear_init
+from audiocodec.train.loader import Loader
+from audiocodec.train.loop import Loop
+from audiocodec.train.settings import (
+    DiscriminatorSettings,
+    Sampling,
+    TrainSettings,
+    Variants,
+    numbers,
+)
+from audiocodec.train.sources import Recording, scan, with_full_band
+from audiocodec.train.trainer import Trainer
+from audiocodec.weights.resolve import resolve
+from audiocodec.weights.store import load_model, save_model
+
+STARTS = ("random", "linear")
+LINEAR_SECONDS = 96  # audio for the start in closed form, in excerpts of one second
+KMEANS_EXCERPTS = 512  # of training length, for codebooks from k-means
+HELD_OUT, HELD_OUT_S = 48, 2.0  # excerpts to validate on
+HELD_OUT_SEED = 1
+MODEL, PLAN = "model", "plan.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that a training is. data, valid: sources, [class=]PATH; see train.sources."""
+
+    data: tuple[str, ...]
+    out: Path
+    network: ModelConfig
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    sampling: Sampling = field(default_factory=Sampling)
+    discriminators: DiscriminatorSettings = field(default_factory=DiscriminatorSettings)
+    variants: Variants = field(default_factory=Variants)
+    valid: tuple[str, ...] = ()
+    init: str = "random"
+    init_from: str = ""
+    init_discriminators: str = ""
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        if not self.data or not str(self.out):
+            raise ArgumentError("give --data with at least one source, and --out with a folder")
+        if self.init not in STARTS:
+            raise ArgumentError(f"init {self.init!r}; it must be {' or '.join(STARTS)}")
+
+
+def run(plan: Plan) -> Path:
+    """Train, or go on where the folder's checkpoint is; returns the folder of the model.
+
+    Raises TrainingDiverged, ArgumentError, AudioError, ModelError.
+    """
+    with distributed.joined(plan.device) as device:
+        model = _started(plan, device)
+        trained = Training(plan, model, device)
+        with trained.loader:
+            trained.loop.run()
+        if distributed.rank() == 0:
+            _export(plan, trained.trainer)
+        distributed.barrier()
+    return plan.out / MODEL
+
+
+def _started(plan: Plan, device: torch.device) -> DAC:
+    """The model on its device, with its variants, loaded or random."""
+    torch.manual_seed(plan.settings.optimisation.seed)
+    if plan.init_from:
+        located = resolve(plan.init_from)
+        model, _ = load_model(located.path)
+        model.requires_grad_(True)
+    else:
+        model = DAC(plan.network)
+        published_start(model)
+    variants.use_activation(model, plan.variants.activation)
+    if plan.variants.euclidean:
+        variants.use_euclidean_lookup(model)
+    if plan.settings.quantizer.rotation:
+        variants.use_rotation_trick(model)
+    return model.to(device)
+
+
+class Training:
+    """The parts of a run, put together."""
+
+    def __init__(self, plan: Plan, model: DAC, device: torch.device) -> None:
+        plan.out.mkdir(parents=True, exist_ok=True)
+        self.plan, self.config, self.device = plan, model.config, device
+        chosen = plan.settings.optimisation
+        if chosen.batch_size % distributed.world_size():
+            raise ArgumentError(
+                f"batch_size {chosen.batch_size} cannot be shared by {distributed.world_size()} "
+                "processes"
+            )
+        self.recordings = _material(plan)
+        self.cache = self._cache()
+        excerpts = self._excerpts(self._n_samples(plan.sampling.excerpt_s), chosen.batch_size)
+        self.loader = Loader(
+            excerpts,
+            chosen.seed,
+            distributed.share_of(chosen.batch_size),
+            chosen.steps,
+            plan.sampling.workers,
+        )
+        goes_on = (plan.out / checkpoints.LATEST).exists()
+        if not goes_on:
+            self._start(model, excerpts)
+        critics = self._discriminators()
+        self.trainer = Trainer(model, self.loader.batch, plan.settings, critics)
+        if plan.init_discriminators and not goes_on:
+            path = Path(plan.init_discriminators)
+            checkpoints.load_discriminators(self.trainer, checkpoints.read(path), path)
+        self.loop = Loop(self.trainer, plan.out, self._held_out())
+        if distributed.rank() == 0:
+            _write_plan(plan)
+
+    def _n_samples(self, seconds: float) -> int:
+        """Whole frames. Raises ArgumentError where a spectrogram does not fit in."""
+        n_samples = self.config.n_frames(round(seconds * self.config.sample_rate)) * self.config.hop
+        longest = self.plan.settings.losses.longest_window
+        if n_samples <= longest // 2:
+            raise ArgumentError(
+                f"excerpts of {n_samples} samples are too short for a window of {longest}; "
+                "raise excerpt_s"
+            )
+        return n_samples
+
+    def _cache(self) -> Cache | None:
+        """Decoded audio, made by the first process while the others wait."""
+        sampling = self.plan.sampling
+        if not sampling.cache:
+            return None
+        cache = Cache(Path(sampling.cache), self.config.sample_rate)
+        if distributed.rank() == 0:
+            cache.build(self.recordings, sampling.cache_gib, sampling.workers)
+        distributed.barrier()  # recordings that cannot be decoded are passed over when drawn
+        return cache
+
+    def _excerpts(self, n_samples: int, batch_size: int) -> Excerpts:
+        sampling = self.plan.sampling
+        settings = ExcerptSettings(
+            n_samples,
+            self.config.sample_rate,
+            batch_size,
+            sampling.balance,
+            sampling.full_band_share,
+            not sampling.no_phase_shift,
+        )
+        return Excerpts(self.recordings, sampling.share_of_class, settings, self.cache)
+
+    def _start(self, model: DAC, excerpts: Excerpts) -> None:
+        """What a start takes from real audio; the same in every process."""
+        plan, seed = self.plan, self.plan.settings.optimisation.seed
+        if plan.init == "linear" and not plan.init_from:
+            seconds = self._excerpts(self.config.sample_rate, LINEAR_SECONDS)
+            model.cpu()
+            linear_init(model, seconds.items(seed, 0, range(LINEAR_SECONDS)), seed)
+            model.to(self.device)
+        if plan.settings.quantizer.kmeans:
+            size = self.plan.settings.optimisation.batch_size
+            n_batches = -(-KMEANS_EXCERPTS // size)
+            parts = [excerpts.items(seed, step, range(size)) for step in range(n_batches)]
+            init_codebooks(model, torch.cat(parts), torch.Generator().manual_seed(seed))
+
+    def _discriminators(self) -> Discriminators | None:
+        if not self.plan.settings.losses.adversary:
+            return None
+        torch.manual_seed(self.plan.settings.optimisation.seed + 1)
+        return Discriminators(discriminator_config(self.plan.discriminators)).to(self.device)
+
+    def _held_out(self) -> Tensor | None:
+        """Excerpts of the recordings to validate on, always the same."""
+        if not self.plan.valid or distributed.rank() > 0:
+            return None
+        settings = ExcerptSettings(
+            self._n_samples(HELD_OUT_S), self.config.sample_rate, HELD_OUT, shift_phase=False
+        )
+        excerpts = Excerpts(scan(self.plan.valid).recordings, {}, settings)
+        return excerpts.items(HELD_OUT_SEED, 0, range(HELD_OUT))
+
+
+def _material(plan: Plan) -> list[Recording]:
+    """The recordings to train on; which are full-band is measured where that is not known."""
+    recordings = scan(plan.data).recordings
+    if plan.sampling.full_band_share and any(one.full_band is None for one in recordings):
+        recordings = with_full_band(recordings).recordings
+    return recordings
+
+
+def discriminator_config(settings: DiscriminatorSettings) -> DiscriminatorConfig:
+    """Lists out of texts. Raises ArgumentError."""
+    try:
+        edges = [float(edge) for edge in str(settings.band_edges).split()]
+    except ValueError as error:
+        raise ArgumentError(f"band_edges {settings.band_edges!r} are not numbers") from error
+    return DiscriminatorConfig(
+        periods=numbers(settings.periods),
+        fft_sizes=numbers(settings.fft_sizes),
+        rates=numbers(settings.rates),
+        bands=tuple(pairwise(edges)),
+        period_width=settings.period_width,
+        band_width=settings.band_width,
+        scale_width=settings.scale_width,
+    )
+
+
+def _write_plan(plan: Plan) -> None:
+    """For the reader: what this run was asked to do, last."""
+    text = json.dumps(asdict(plan), indent=2, default=str) + "\n"
+    with output_file(plan.out / PLAN, overwrite=True) as file:
+        file.write(text.encode())
+
+
+def _export(plan: Plan, trainer: Trainer) -> None:
+    """Write the model, unless it is a variant for which there is no codec."""
+    if variants.inference_ready(trainer.model):
+        save_model(trainer.best_model(), plan.out / MODEL, plan.out.name)
+    else:
+        tqdm.write(f"{plan.out}: a variant, no codec: only its checkpoints are kept", sys.stderr)

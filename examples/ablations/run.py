@@ -1,0 +1,183 @@
+"""Runs the paper's ablations, small enough for two CPU cores, and writes a table.
+
+    python examples/ablations/run.py --data MANIFEST --clips CLIPS.csv --out RUNS [NAME ...]
+
+Every run is the baseline with one change, on the same data, for the same number of steps, from the
+same seeds; small.yml says how far all of them are shrunk. A run that is finished is not repeated,
+one that was stopped goes on. CLIPS.csv lists held-out clips (columns path or file, and class).
+"""
+
+import argparse
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import argbind
+import numpy as np
+import torch
+import yaml
+from tqdm import tqdm
+
+from audiocodec.audio import LoudnessMeter, normalizing_gain
+from audiocodec.cli import train as _flags  # noqa: F401  binds the flags
+from audiocodec.cli.configuration import settings_of
+from audiocodec.model.network import DAC
+from audiocodec.train import checkpoints, metrics
+from audiocodec.train.codebooks import CodebookUsage
+from audiocodec.train.reporting import interval
+from audiocodec.train.scoring import read_clips, read_mono
+
+HERE = Path(__file__).parent
+BASELINE = "baseline"
+ROWS = {  # name of the run: recipe under ablations/, and flags beside it
+    BASELINE: ("baseline", {}),
+    "leaky ReLU for Snake": ("leaky-relu", {}),
+    "ReLU for Snake": ("relu", {}),
+    "codebook dimension 256": ("quantizer/dim-256", {}),
+    "no l2 normalisation": ("no-l2", {}),
+    "quantizer dropout 0": ("quantizer/dropout-0", {}),
+    "quantizer dropout 0.25": ("quantizer/dropout-0.25", {}),
+    "quantizer dropout 0.5": ("quantizer/dropout-0.5", {}),
+    "no adversary": ("no-adv", {}),
+    "one mel scale": ("no-low-hop", {}),
+    "no balancing": ("no-data-balance", {}),
+    "k-means start and revival": ("kmeans-revival", {}),
+    "moving-average codebooks": ("ema", {}),
+    "rotation trick": ("rotation", {}),
+    "linear start": ("baseline", {"init": "linear"}),
+}
+FIGURES = ("mel", "stft", "si_sdr", "mel_3", "si_sdr_3")
+TITLES = {
+    "mel": "mel distance ↓",
+    "stft": "STFT distance ↓",
+    "si_sdr": "SI-SDR, dB ↑",
+    "mel_3": "mel, 3 codebooks ↓",
+    "si_sdr_3": "SI-SDR, 3 codebooks ↑",
+}
+Row = dict[str, Any]
+
+
+def settings(name: str) -> dict[str, Any]:
+    """Flags of a run: the baseline, shrunk, then what the recipe changes of the baseline."""
+    actions = argbind.build_parser("train")._actions
+    recipe, more = ROWS[name]
+    baseline = settings_of("ablations/baseline", actions)
+    own = settings_of(f"ablations/{recipe}", actions)
+    changes = {key: value for key, value in own.items() if baseline.get(key) != value}
+    return baseline | settings_of(str(HERE / "small.yml"), actions) | changes | more
+
+
+def trained(name: str, seed: int, data: str, out: Path, steps: int) -> Path:
+    """Run `audiocodec train`; returns its checkpoint."""
+    folder = out / f"{name.replace(' ', '-')}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    flags = settings(name) | {"seed": seed} | ({"steps": steps} if steps else {})
+    (folder / "flags.yml").write_text(yaml.safe_dump(flags))
+    command = [sys.executable, "-m", "audiocodec", "train", "--args.load"]
+    command += [str(folder / "flags.yml"), "--data", data, "--out", str(folder), "--device", "cpu"]
+    if not (folder / "done").exists():
+        environment = os.environ | {"OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1")}
+        subprocess.run(command, check=True, env=environment)
+        (folder / "done").touch()
+    return folder / checkpoints.LATEST
+
+
+@torch.no_grad()
+def scored(model: DAC, clips: list[tuple[str, torch.Tensor]]) -> Iterator[Row]:
+    """Figures of each clip with all codebooks and with three; last those of the codebooks."""
+    config = model.config
+    usage = CodebookUsage(config.n_codebooks, config.codebook_size)
+    for kind, audio in clips:
+        codes = model.quantizer.encode(model.encoder(audio))
+        usage.update(codes)
+        all_of_them, three = (
+            model.decoder(model.quantizer.decode(codes[:, :n])) for n in (config.n_codebooks, 3)
+        )
+        yield {
+            "class": kind,
+            "mel": metrics.mel_distance(all_of_them, audio, config.sample_rate),
+            "stft": metrics.stft_distance(all_of_them, audio),
+            "si_sdr": metrics.capped_si_sdr(all_of_them, audio),
+            "mel_3": metrics.mel_distance(three, audio, config.sample_rate),
+            "si_sdr_3": metrics.capped_si_sdr(three, audio),
+        }
+    yield {"efficiency": usage.efficiency(), "entropy": usage.entropy().tolist()}
+
+
+def read_held_out(manifest: Path, every: int, sample_rate: int, hop: int) -> list:
+    """Class and audio (1, 1, n) of every n-th clip: mono, whole frames, at -16 LUFS."""
+    clips = []
+    for clip in read_clips(manifest, every):
+        audio = read_mono(clip.path, sample_rate)
+        meter = LoudnessMeter(sample_rate, 1)
+        meter.push(audio[:, None])
+        gain = np.float32(normalizing_gain(meter.integrated(), meter.peak))
+        n = len(audio) // hop * hop
+        clips.append((clip.kind, torch.from_numpy(audio[:n] * gain)[None, None]))
+    return clips
+
+
+def table(results: dict[str, list[Row]], efficiency: dict[str, float]) -> Iterator[str]:
+    """Markdown: means over clips and seeds with the 95 % interval of the change to the baseline."""
+    yield f"| | {' | '.join(TITLES.values())} | bitrate efficiency ↑ |"
+    yield "|---" * (len(TITLES) + 2) + "|"
+    for name, rows in results.items():
+        cells = []
+        for figure in FIGURES:
+            values = np.array([row[figure] for row in rows])
+            cell = f"{values.mean():.2f}"
+            if name != BASELINE:
+                before = np.array([row[figure] for row in results[BASELINE]])
+                low, high = interval(list(values - before))
+                cell += f" ({low:+.2f} to {high:+.2f})"
+            cells.append(cell)
+        yield f"| {name} | {' | '.join(cells)} | {100 * efficiency[name]:.1f} % |"
+
+
+def main() -> None:
+    """Train and score what is asked for, in order."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("names", nargs="*", default=list(ROWS), help="rows to run; default: all")
+    parser.add_argument("--data", required=True, help="manifest of the training set")
+    parser.add_argument("--clips", type=Path, required=True, help="manifest of held-out clips")
+    parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=0, help="instead of those of small.yml")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th clip")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    names = [BASELINE, *(name for name in args.names if name != BASELINE)]
+    results: dict[str, list[Row]] = {}
+    efficiency: dict[str, float] = {}
+    for name in tqdm(names, unit="run"):
+        results[name], shares = [], []
+        for seed in range(args.seeds):
+            model = checkpoints.trained_model(
+                trained(name, seed, args.data, args.out, args.steps)
+            )
+            config = model.config
+            clips = read_held_out(args.clips, args.every, config.sample_rate, config.hop)
+            *rows, use = scored(model, clips)
+            results[name] += [{"run": name, "seed": seed, **row} for row in rows]
+            shares.append(use["efficiency"])
+        efficiency[name] = float(np.mean(shares))
+        write(args.out, results, efficiency)
+    print("\n".join(table(results, efficiency)))
+
+
+def write(out: Path, results: dict[str, list[Row]], efficiency: dict[str, float]) -> None:
+    """results.csv, a line for each clip, and results.md; after every run."""
+    rows = [row for of_run in results.values() for row in of_run]
+    with (out / "results.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    (out / "results.md").write_text("\n".join(table(results, efficiency)) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
