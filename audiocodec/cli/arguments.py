@@ -4,7 +4,7 @@ argbind's own reading of the command line is not used: it passes over unknown fl
 --args.load executes what a YAML file says. May import: argbind, errors, cli.configuration.
 """
 
-from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
@@ -24,9 +24,9 @@ class _Parser(ArgumentParser):
 def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one bound command and run it; returns its exit status.
 
-    Operands and flags may come in any order; after "--" everything is an operand. --args.load
-    names a YAML file of flags; those beside it win. Raises ArgumentError for arguments that do not
-    fit.
+    Operands and flags may come in any order; after "--" everything is an operand. Where flags
+    come from several functions, --args.load names a YAML file of them. Raises ArgumentError for
+    arguments that do not fit.
     """
     actions = [a for a in argbind.build_parser(group=[name])._actions if _is_ours(a)]
     operands = [action for action in actions if not action.option_strings]
@@ -37,7 +37,7 @@ def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> i
         print(parser.format_help(), end="")
         return 0
     flags, given = parser.parse_known_args(arguments[:cut])
-    if conf := getattr(flags, LOAD):
+    if conf := getattr(flags, LOAD, ""):
         parser.set_defaults(**settings_of(conf, parser._actions))
         flags, given = parser.parse_known_args(arguments[:cut])
     for argument in given:
@@ -58,8 +58,18 @@ def _add_flags(parser: ArgumentParser, actions: list[Action]) -> None:
         group = parser.add_argument_group(text) if len(by_function) > 1 else parser
         for action in own:
             group._add_action(_dashed(action))
+            if action.nargs == 0 and not action.dest.startswith("no_"):
+                _add_opposite(parser, action)
+    if len(by_function) > 1:  # so many flags that a file of them is worth while
+        text = "take flags from a YAML file; those here win, --no-FLAG clears one"
+        parser.add_argument(f"--{LOAD}", default="", metavar="FILE", help=text)
+
+
+def _add_opposite(parser: ArgumentParser, action: Action) -> None:
+    """--no-FLAG, for what a configuration has set; help would be crowded by them."""
+    name = action.dest.replace("_", "-")
     parser.add_argument(
-        f"--{LOAD}", default="", metavar="FILE", help="take flags from a YAML file; those here win"
+        f"--no-{name}", dest=action.dest, action="store_false", default=SUPPRESS, help=SUPPRESS
     )
 
 

@@ -1,10 +1,11 @@
 """Runs the paper's ablations, small enough for two CPU cores, and writes a table.
 
-    python examples/ablations/run.py --data MANIFEST --clips CLIPS.csv --out RUNS [NAME ...]
+    python examples/ablations/run.py --data MANIFEST --clips CLIPS.csv --out RUNS
 
 Every run is the baseline with one change, on the same data, for the same number of steps, from the
-same seeds; small.yml says how far all of them are shrunk. A run that is finished is not repeated,
-one that was stopped goes on. CLIPS.csv lists held-out clips (columns path or file, and class).
+same start and seed; small.yml says how far all of them are shrunk. A run that is finished is not
+repeated, one that was stopped goes on. CLIPS.csv lists held-out clips (columns path or file, and
+class).
 """
 
 import argparse
@@ -33,22 +34,29 @@ from audiocodec.train.scoring import read_clips, read_mono
 
 HERE = Path(__file__).parent
 BASELINE = "baseline"
-ROWS = {  # name of the run: recipe under ablations/, and flags beside it
-    BASELINE: ("baseline", {}),
-    "leaky ReLU for Snake": ("leaky-relu", {}),
-    "ReLU for Snake": ("relu", {}),
-    "codebook dimension 256": ("quantizer/dim-256", {}),
-    "no l2 normalisation": ("no-l2", {}),
-    "quantizer dropout 0": ("quantizer/dropout-0", {}),
-    "quantizer dropout 0.25": ("quantizer/dropout-0.25", {}),
-    "quantizer dropout 0.5": ("quantizer/dropout-0.5", {}),
-    "no adversary": ("no-adv", {}),
-    "one mel scale": ("no-low-hop", {}),
-    "no balancing": ("no-data-balance", {}),
-    "k-means start and revival": ("kmeans-revival", {}),
-    "moving-average codebooks": ("ema", {}),
-    "rotation trick": ("rotation", {}),
-    "linear start": ("baseline", {"init": "linear"}),
+# Start of the networks: name of the row: recipe under ablations/. From random weights so few steps
+# give noise with the right spectrum; from the linear start something that follows the waveform,
+# but that start is made for Snake and for a factorized look-up.
+ROWS = {
+    "random": {
+        BASELINE: "baseline",
+        "ReLU for Snake": "relu",
+        "leaky ReLU for Snake": "leaky-relu",
+        "codebook dimension 256": "quantizer/dim-256",
+        "k-means start and revival": "kmeans-revival",
+    },
+    "linear": {
+        BASELINE: "baseline",
+        "no l2 normalisation": "no-l2",
+        "quantizer dropout 0": "quantizer/dropout-0",
+        "quantizer dropout 0.25": "quantizer/dropout-0.25",
+        "quantizer dropout 0.5": "quantizer/dropout-0.5",
+        "no adversary": "no-adv",
+        "one mel scale": "no-low-hop",
+        "no balancing": "no-data-balance",
+        "rotation trick": "rotation",
+        "moving-average codebooks": "ema",
+    },
 }
 FIGURES = ("mel", "stft", "si_sdr", "mel_3", "si_sdr_3")
 TITLES = {
@@ -61,21 +69,18 @@ TITLES = {
 Row = dict[str, Any]
 
 
-def settings(name: str) -> dict[str, Any]:
+def settings(start: str, recipe: str) -> dict[str, Any]:
     """Flags of a run: the baseline, shrunk, then what the recipe changes of the baseline."""
     actions = argbind.build_parser("train")._actions
-    recipe, more = ROWS[name]
     baseline = settings_of("ablations/baseline", actions)
     own = settings_of(f"ablations/{recipe}", actions)
     changes = {key: value for key, value in own.items() if baseline.get(key) != value}
-    return baseline | settings_of(str(HERE / "small.yml"), actions) | changes | more
+    return baseline | settings_of(str(HERE / "small.yml"), actions) | changes | {"init": start}
 
 
-def trained(name: str, seed: int, data: str, out: Path, steps: int) -> Path:
+def trained(folder: Path, flags: dict[str, Any], data: str) -> Path:
     """Run `audiocodec train`; returns its checkpoint."""
-    folder = out / f"{name.replace(' ', '-')}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    flags = settings(name) | {"seed": seed} | ({"steps": steps} if steps else {})
     (folder / "flags.yml").write_text(yaml.safe_dump(flags))
     command = [sys.executable, "-m", "audiocodec", "train", "--args.load"]
     command += [str(folder / "flags.yml"), "--data", data, "--out", str(folder), "--device", "cpu"]
@@ -121,9 +126,9 @@ def read_held_out(manifest: Path, every: int, sample_rate: int, hop: int) -> lis
     return clips
 
 
-def table(results: dict[str, list[Row]], efficiency: dict[str, float]) -> Iterator[str]:
+def table(start: str, results: dict[str, list[Row]], efficiency: dict[str, float]) -> Iterator[str]:
     """Markdown: means over clips and seeds with the 95 % interval of the change to the baseline."""
-    yield f"| | {' | '.join(TITLES.values())} | bitrate efficiency ↑ |"
+    yield f"| {start} start | {' | '.join(TITLES.values())} | bitrate efficiency ↑ |"
     yield "|---" * (len(TITLES) + 2) + "|"
     for name, rows in results.items():
         cells = []
@@ -136,12 +141,36 @@ def table(results: dict[str, list[Row]], efficiency: dict[str, float]) -> Iterat
                 cell += f" ({low:+.2f} to {high:+.2f})"
             cells.append(cell)
         yield f"| {name} | {' | '.join(cells)} | {100 * efficiency[name]:.1f} % |"
+    yield ""
+
+
+class Study:
+    """All rows of one start, seed after seed."""
+
+    def __init__(self, start: str, args: argparse.Namespace) -> None:
+        self.start, self.args = start, args
+        self.results: dict[str, list[Row]] = {}
+        self.efficiency: dict[str, float] = {}
+
+    def run(self, name: str, recipe: str) -> None:
+        """Train and score one row."""
+        self.results[name], shares = [], []
+        for seed in range(self.args.seeds):
+            folder = self.args.out / self.start / f"{name.replace(' ', '-')}-{seed}"
+            flags = settings(self.start, recipe) | {"seed": seed}
+            flags |= {"steps": self.args.steps} if self.args.steps else {}
+            model = checkpoints.trained_model(trained(folder, flags, self.args.data))
+            rate, hop = model.config.sample_rate, model.config.hop
+            *rows, use = scored(model, read_held_out(self.args.clips, self.args.every, rate, hop))
+            about = {"start": self.start, "run": name, "seed": seed}
+            self.results[name] += [about | row for row in rows]
+            shares.append(use["efficiency"])
+        self.efficiency[name] = float(np.mean(shares))
 
 
 def main() -> None:
-    """Train and score what is asked for, in order."""
+    """Train and score all rows, in order; the tables are written after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("names", nargs="*", default=list(ROWS), help="rows to run; default: all")
     parser.add_argument("--data", required=True, help="manifest of the training set")
     parser.add_argument("--clips", type=Path, required=True, help="manifest of held-out clips")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")
@@ -150,33 +179,24 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=1, help="take every n-th clip")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    names = [BASELINE, *(name for name in args.names if name != BASELINE)]
-    results: dict[str, list[Row]] = {}
-    efficiency: dict[str, float] = {}
-    for name in tqdm(names, unit="run"):
-        results[name], shares = [], []
-        for seed in range(args.seeds):
-            model = checkpoints.trained_model(
-                trained(name, seed, args.data, args.out, args.steps)
-            )
-            config = model.config
-            clips = read_held_out(args.clips, args.every, config.sample_rate, config.hop)
-            *rows, use = scored(model, clips)
-            results[name] += [{"run": name, "seed": seed, **row} for row in rows]
-            shares.append(use["efficiency"])
-        efficiency[name] = float(np.mean(shares))
-        write(args.out, results, efficiency)
-    print("\n".join(table(results, efficiency)))
+    studies = [Study(start, args) for start in ROWS]
+    for study in studies:
+        for name, recipe in tqdm(ROWS[study.start].items(), study.start, unit="run"):
+            study.run(name, recipe)
+            write(args.out, studies)
+    print((args.out / "results.md").read_text(encoding="utf-8"))
 
 
-def write(out: Path, results: dict[str, list[Row]], efficiency: dict[str, float]) -> None:
-    """results.csv, a line for each clip, and results.md; after every run."""
-    rows = [row for of_run in results.values() for row in of_run]
+def write(out: Path, studies: list[Study]) -> None:
+    """results.csv, a line for each clip, and results.md."""
+    done = [study for study in studies if study.efficiency]
+    rows = [row for study in done for of_run in study.results.values() for row in of_run]
     with (out / "results.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    (out / "results.md").write_text("\n".join(table(results, efficiency)) + "\n", encoding="utf-8")
+    lines = [line for s in done for line in table(s.start, s.results, s.efficiency)]
+    (out / "results.md").write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

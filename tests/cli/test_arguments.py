@@ -100,3 +100,28 @@ def test_help_is_for_people(capsys):
     assert "args." not in text
     assert "_" not in text
     assert not SEEN
+
+
+@argbind.bind(without_prefix=True, group="switched")
+def volume(loud: bool = False) -> bool:
+    """Part of a command."""
+    return loud
+
+
+@argbind.bind(without_prefix=True, group="switched")
+def switched(n_things: int = 1) -> int:
+    """A command with a part."""
+    SEEN.append((volume(), n_things))
+    return 7
+
+
+def test_a_configuration_gives_flags_and_those_beside_it_win(tmp_path):
+    """What it switches on, --no-FLAG switches off."""
+    (tmp_path / "a.yml").write_text("loud: true\nn-things: 3\n")
+    for flags, expected in (
+        ([], (True, 3)),
+        (["--n-things", "4"], (True, 4)),
+        (["--no-loud"], (False, 3)),
+    ):
+        assert parse(switched, "switched", ["--args.load", str(tmp_path / "a.yml"), *flags]) == 7
+        assert SEEN.pop() == expected
