@@ -5,12 +5,14 @@ May import: errors, model.config, train.settings, argbind; torch only inside the
 """
 
 import inspect
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import argbind
 
+from audiocodec.cli.messages import printable
 from audiocodec.model.config import ModelConfig
 from audiocodec.train.settings import (
     DiscriminatorSettings,
@@ -129,6 +131,7 @@ def train(
     """
     from audiocodec.train.run import Plan, run
 
+    warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"
     plan = Plan(
         data=_listed(data),
         out=Path(out),

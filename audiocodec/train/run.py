@@ -91,7 +91,7 @@ def _started(plan: Plan, device: torch.device) -> DAC:
     torch.manual_seed(plan.settings.optimisation.seed)
     if plan.init_from:
         located = resolve(plan.init_from)
-        model, _ = load_model(located.path)
+        model, _ = load_model(located.path, "aligned")  # as long as the audio, sample for sample
         model.requires_grad_(True)
     else:
         model = DAC(plan.network)

@@ -115,6 +115,17 @@ def test_fine_tuning_starts_from_a_model(trained, material, tmp_path):
     assert np.array_equal(tuned.encode(wave), before.encode(wave))
 
 
+def test_published_weights_can_be_tuned(material, data, tmp_path):
+    """Also those of the 16 kHz layout, whose published decoder comes out short."""
+    weights = data / "golden" / "dac_16khz_small" / "weights.pth"
+    more = ["--init-from", str(weights), "--weight-norm", "--steps", "1"]
+    done = run(command(material, tmp_path / "tuned", *more))
+    assert done.returncode == 0, done.stderr
+    tuned = Codec.from_pretrained(tmp_path / "tuned" / "model", device="cpu")
+    assert tuned.config.alignment == "aligned"
+    assert tuned.config.hop == 320
+
+
 def test_variants_are_not_exported(material, tmp_path):
     """A network with another activation leaves checkpoints alone."""
     done = run(command(material, tmp_path / "run", "--activation", "relu", "--steps", "1"))
