@@ -14,33 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from audiocodec import ModelConfig
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.model.network import DAC
 from audiocodec.train.codebooks import CodebookAverages, CodebookUsage, DeadEntries, init_codebooks
 from audiocodec.train.variants import use_euclidean_lookup
+from tests.train.micro import CONFIG, made, noise
 
-CONFIG = ModelConfig(
-    sample_rate=16000,
-    encoder_dim=4,
-    encoder_strides=(4, 8),
-    decoder_dim=32,
-    decoder_strides=(8, 4),
-    n_codebooks=3,
-    codebook_size=16,
-)
 ALL = torch.tensor([CONFIG.n_codebooks])
-
-
-def made(seed: int = 0) -> DAC:
-    """A micro model with seeded weights."""
-    torch.manual_seed(seed)
-    return DAC(CONFIG)
-
-
-def noise(shape: tuple[int, ...], seed: int) -> Tensor:
-    """Seeded Gaussian noise."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def tables(model: DAC) -> Tensor:

@@ -9,7 +9,7 @@ from audiocodec.train.discriminators import Discriminators
 from audiocodec.train.logs import read_log
 from audiocodec.train.loop import Loop
 from audiocodec.train.trainer import Trainer, TrainingDiverged
-from tests.train.conftest import CONFIG, CRITICS, chords, settings
+from tests.train.micro import CONFIG, CRITICS, chords, settings
 
 HELD_OUT = chords(99)
 

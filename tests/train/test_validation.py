@@ -4,7 +4,7 @@ import torch
 
 from audiocodec.model.network import DAC
 from audiocodec.train.validation import validate
-from tests.train.conftest import CONFIG, chords
+from tests.train.micro import CONFIG, chords
 
 
 def test_figures_are_those_of_the_decoded_audio():

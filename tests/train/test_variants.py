@@ -4,13 +4,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
-from audiocodec import ModelConfig
 from audiocodec.errors import ArgumentError
 from audiocodec.model.layers import Snake
-from audiocodec.model.network import DAC
 from audiocodec.train.variants import (
     inference_ready,
     rotated,
@@ -19,28 +17,9 @@ from audiocodec.train.variants import (
     use_rotation_trick,
     variants_of,
 )
+from tests.train.micro import made, noise
 
-CONFIG = ModelConfig(
-    sample_rate=16000,
-    encoder_dim=4,
-    encoder_strides=(4, 8),
-    decoder_dim=32,
-    decoder_strides=(8, 4),
-    n_codebooks=3,
-    codebook_size=16,
-)
 N_ACTIVE = torch.tensor([2, 3])
-
-
-def made() -> DAC:
-    """A micro model with seeded weights."""
-    torch.manual_seed(0)
-    return DAC(CONFIG)
-
-
-def noise(shape: tuple[int, ...], seed: int) -> Tensor:
-    """Seeded Gaussian noise."""
-    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_the_rotation_trick_changes_gradients_only():
