@@ -69,6 +69,7 @@ def joined(device: str) -> Iterator[torch.device]:
     own = torch.device(device, local) if device == "cuda" else torch.device(device)
     if own.type == "cuda":
         torch.cuda.set_device(own)
+        torch.backends.cudnn.benchmark = True  # all batches have one shape
     if "RANK" not in os.environ:
         yield own
         return

@@ -177,6 +177,8 @@ class QuantizerTraining:
         start the codebooks at the k-means of real latents
     revive : float
         set entries used less than this share of even use to vectors of the batch; 0: never
+    revive_decay : float
+        of the moving average of use; entries that nothing chooses last about 2.3 / (1 - it) steps
     rotation : bool
         pass gradients by the rotation trick (arXiv 2410.06424) instead of straight through
     quantizer_from : int
@@ -189,12 +191,13 @@ class QuantizerTraining:
     codebook_decay: float = 0.0
     kmeans: bool = False
     revive: float = 0.0
+    revive_decay: float = 0.99
     rotation: bool = False
     quantizer_from: int = 0
     quantizer_lr: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("dropout", "codebook_decay", "revive"):
+        for name in ("dropout", "codebook_decay", "revive", "revive_decay"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ArgumentError(f"{name} {getattr(self, name)}; it must be 0 to 1")
 

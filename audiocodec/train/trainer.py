@@ -79,8 +79,9 @@ class Trainer:
         for stage in model.quantizer.stages:  # tables that no loss moves have no gradient
             stage.codebook.requires_grad_(not averaging and settings.losses.codebook_weight > 0)
         self.codebooks = CodebookAverages(model, quantizer.codebook_decay) if averaging else None
-        reviving = quantizer.revive > 0
-        self.dead = DeadEntries(model, quantizer.revive, seed=chosen.seed) if reviving else None
+        self.dead: DeadEntries | None = None
+        if quantizer.revive:
+            self.dead = DeadEntries(model, quantizer.revive, quantizer.revive_decay, chosen.seed)
         self.average = MovingAverage(model, chosen.average) if chosen.average else None
         self.optimizers = Optimizers(model, self.discriminators, settings)
         generator = Generator(model, chosen.precision)

@@ -43,7 +43,8 @@ ROWS = {
         "ReLU for Snake": "relu",
         "leaky ReLU for Snake": "leaky-relu",
         "codebook dimension 256": "quantizer/dim-256",
-        "k-means start and revival": "kmeans-revival",
+        "k-means start of codebooks": "kmeans",
+        "revival of dead entries": "revival",
     },
     "linear": {
         BASELINE: "baseline",
