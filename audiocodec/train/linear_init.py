@@ -43,17 +43,18 @@ Stage = TypeVar("Stage", bound=nn.Module)
 def linear_init(model: DAC, audio: Tensor, seed: int = 0) -> None:
     """Set all weights of `model` from audio (B, 1, T), half a minute to some minutes of it.
 
-    Raises ArgumentError where the decoder does not mirror the encoder.
+    A decoder that is wider than the encoder keeps its random weights in the channels beyond. Raises
+    ArgumentError where the decoder is narrower or does not mirror the encoder's strides.
     """
     config = model.config
+    widest = config.encoder_dim << len(config.encoder_strides)
     if (
-        config.decoder_dim != config.encoder_dim << len(config.encoder_strides)
+        config.decoder_dim < max(widest, config.latent_dim)
         or config.decoder_strides != config.encoder_strides[::-1]
-        or config.latent_dim != config.decoder_dim
     ):
         raise ArgumentError(
-            "the linear start needs a decoder that mirrors the encoder: decoder_dim and "
-            "latent_dim equal to encoder_dim * 2 ** stages, and the same strides backwards"
+            "the linear start needs a decoder that mirrors the encoder: the same strides "
+            f"backwards, and decoder_dim at least {max(widest, config.latent_dim)} for this encoder"
         )
     generator = torch.Generator().manual_seed(seed)
     audio = audio[..., : audio.shape[-1] // config.hop * config.hop]
@@ -110,8 +111,9 @@ def _set_principal(conv: nn.Conv1d, x: Tensor, generator: torch.Generator) -> No
 
 
 def _set_identity(conv: nn.Conv1d) -> None:
-    conv.weight.zero_()
+    """Input channels to output channels of the same number; output channels beyond stay."""
     n = min(conv.in_channels, conv.out_channels)
+    conv.weight[:n] = 0
     conv.weight[range(n), range(n), conv.kernel_size[0] // 2] = 1
     _bias(conv).zero_()
 
@@ -190,20 +192,22 @@ def _fit_decoder(
 def _fit_up(up: UpConv, x: Tensor, target: Tensor, generator: torch.Generator) -> None:
     """Least squares for a transposed convolution: x (B, C, T) -> target (B, C', T * stride).
 
+    Output channels beyond those of the target stay.
+
     Output s * (t + 1) + r - crop_left is made of frame t through tap s + r and of frame t + 1
     through tap r, so each r is a regression of its own.
     """
-    stride = up.stride[0]
+    stride, n = up.stride[0], target.shape[1]
     pairs = torch.cat([x[..., :-1], x[..., 1:]], dim=1)
-    bias = torch.zeros_like(_bias(up))
+    bias = torch.zeros(n)
     for r in range(stride):
         first = stride + r - up.crop_left
         wanted = target[..., first::stride][..., : pairs.shape[-1]]
         solution = _least_squares(_rows(pairs[..., : wanted.shape[-1]]), _rows(wanted), generator)
-        up.weight[..., stride + r] = solution[: x.shape[1]]
-        up.weight[..., r] = solution[x.shape[1] : -1]
+        up.weight[:, :n, stride + r] = solution[: x.shape[1]]
+        up.weight[:, :n, r] = solution[x.shape[1] : -1]
         bias += solution[-1] / stride
-    _bias(up).copy_(bias)
+    _bias(up)[:n] = bias
 
 
 def _least_squares(rows: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:

@@ -34,10 +34,10 @@ from audiocodec.train.scoring import read_clips, read_mono
 
 HERE = Path(__file__).parent
 BASELINE = "baseline"
-# Start of the networks: name of the row: recipe under ablations/. From random weights so few steps
-# give noise with the right spectrum; from the linear start something that follows the waveform,
-# but that start is made for Snake and for a factorized look-up.
-ROWS = {
+# Start of the networks: name of the row: recipe under ablations/, or flags. From random weights
+# so few steps give noise with the right spectrum; from the linear start something that follows the
+# waveform, but that start is made for Snake and for a factorized look-up.
+ROWS: dict[str, dict[str, str | dict[str, Any]]] = {
     "random": {
         BASELINE: "baseline",
         "ReLU for Snake": "relu",
@@ -57,6 +57,7 @@ ROWS = {
         "no balancing": "no-data-balance",
         "rotation trick": "rotation",
         "moving-average codebooks": "ema",
+        "encoder 4, decoder 112 wide": {"encoder_dim": 4, "decoder_dim": 112},
     },
 }
 FIGURES = ("mel", "stft", "si_sdr", "mel_3", "si_sdr_3")
@@ -70,11 +71,11 @@ TITLES = {
 Row = dict[str, Any]
 
 
-def settings(start: str, recipe: str) -> dict[str, Any]:
+def settings(start: str, recipe: str | dict[str, Any]) -> dict[str, Any]:
     """Flags of a run: the baseline, shrunk, then what the recipe changes of the baseline."""
     actions = argbind.build_parser("train")._actions
     baseline = settings_of("ablations/baseline", actions)
-    own = settings_of(f"ablations/{recipe}", actions)
+    own = settings_of(f"ablations/{recipe}", actions) if isinstance(recipe, str) else recipe
     changes = {key: value for key, value in own.items() if baseline.get(key) != value}
     return baseline | settings_of(str(HERE / "small.yml"), actions) | changes | {"init": start}
 
@@ -153,7 +154,7 @@ class Study:
         self.results: dict[str, list[Row]] = {}
         self.efficiency: dict[str, float] = {}
 
-    def run(self, name: str, recipe: str) -> None:
+    def run(self, name: str, recipe: str | dict[str, Any]) -> None:
         """Train and score one row."""
         self.results[name], shares = [], []
         for seed in range(self.args.seeds):

@@ -1,6 +1,7 @@
 """The start in closed form reconstructs audio before any training."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -38,15 +39,27 @@ def decoded(model: DAC, audio: torch.Tensor, n_codebooks: int) -> torch.Tensor:
         return model.decoder(model.quantizer.decode(codes))
 
 
-def test_the_start_reconstructs_unseen_audio():
+@pytest.mark.parametrize("decoder_dim", [32, 48])
+def test_the_start_reconstructs_unseen_audio(decoder_dim):
     """SI-SDR far above a random start's, better with every codebook than with one."""
     torch.manual_seed(0)
-    model, unseen = DAC(CONFIG), tones(8, seed=2)
+    model, unseen = DAC(replace(CONFIG, decoder_dim=decoder_dim)), tones(8, seed=2)
     random_db = si_sdr(decoded(model, unseen, 4), unseen)
     linear_init(model, tones(64, seed=1))
     all_db = si_sdr(decoded(model, unseen, 4), unseen)
     assert all_db > 5 > random_db + 10
     assert all_db > si_sdr(decoded(model, unseen, 1), unseen) + 2
+
+
+def test_channels_of_a_wider_decoder_can_be_trained():
+    """Those beyond the linear codec have gradients, or they would never move."""
+    torch.manual_seed(0)
+    model = DAC(replace(CONFIG, decoder_dim=48))
+    linear_init(model, tones(32, seed=1))
+    model(tones(2, seed=3), torch.tensor([4, 4])).audio.square().mean().backward()
+    for stage in model.decoder.stages:
+        norms = stage.up.weight.grad.norm(dim=(0, 2))
+        assert (norms > 1e-6 * norms.max()).all()
 
 
 def test_the_start_is_deterministic():
@@ -61,9 +74,10 @@ def test_the_start_is_deterministic():
 
 
 def test_a_decoder_that_does_not_mirror_the_encoder_is_refused():
-    """The regressions need equal widths."""
-    with pytest.raises(ArgumentError, match="mirrors"):
-        linear_init(DAC(ModelConfig(encoder_dim=4, decoder_dim=32)), torch.zeros(1, 1, 4096))
+    """The regressions need widths at least equal, and the same strides."""
+    for changed in ({"decoder_dim": 16}, {"decoder_strides": (2, 4)}):
+        with pytest.raises(ArgumentError, match="mirrors"):
+            linear_init(DAC(replace(CONFIG, **changed)), torch.zeros(1, 1, 4096))
 
 
 def test_k_means_finds_separate_directions():
