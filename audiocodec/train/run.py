@@ -117,6 +117,8 @@ class Training:
                 "processes"
             )
         self.recordings = _material(plan)
+        hours = sum(one.seconds for one in self.recordings) / 3600
+        _say(f"{len(self.recordings)} recordings, {hours:.1f} hours")
         self.cache = self._cache()
         excerpts = self._excerpts(self._n_samples(plan.sampling.excerpt_s), chosen.batch_size)
         self.loader = Loader(
@@ -135,6 +137,8 @@ class Training:
             path = Path(plan.init_discriminators)
             checkpoints.load_discriminators(self.trainer, checkpoints.read(path), path)
         self.loop = Loop(self.trainer, plan.out, self._held_out())
+        if chosen.compile:
+            _say("the first step compiles the networks, which takes a minute")
         if distributed.rank() == 0:
             _write_plan(plan)
 
@@ -176,6 +180,7 @@ class Training:
         """What a start takes from real audio; the same in every process."""
         plan, seed = self.plan, self.plan.settings.optimisation.seed
         if plan.init == "linear" and not plan.init_from:
+            _say(f"linear start from {LINEAR_SECONDS} s of audio: a minute or two")
             seconds = self._excerpts(self.config.sample_rate, LINEAR_SECONDS)
             model.cpu()
             linear_init(model, seconds.items(seed, 0, range(LINEAR_SECONDS)), seed)
@@ -228,6 +233,11 @@ def discriminator_config(settings: DiscriminatorSettings) -> DiscriminatorConfig
     )
 
 
+def _say(text: str) -> None:
+    if distributed.rank() == 0:
+        tqdm.write(text, sys.stderr)
+
+
 def _write_plan(plan: Plan) -> None:
     """For the reader: what this run was asked to do, last."""
     text = json.dumps(asdict(plan), indent=2, default=str) + "\n"
@@ -240,4 +250,4 @@ def _export(plan: Plan, trainer: Trainer) -> None:
     if variants.inference_ready(trainer.model):
         save_model(trainer.best_model(), plan.out / MODEL, plan.out.name)
     else:
-        tqdm.write(f"{plan.out}: a variant, no codec: only its checkpoints are kept", sys.stderr)
+        _say(f"{plan.out}: a variant, no codec: only its checkpoints are kept")
