@@ -13,6 +13,7 @@ from typing import TypeVar
 import argbind
 
 from audiocodec.cli.messages import printable
+from audiocodec.errors import ArgumentError
 from audiocodec.model.config import ModelConfig
 from audiocodec.train.settings import (
     DiscriminatorSettings,
@@ -129,6 +130,8 @@ def train(
     debug : bool
         show where an error came from
     """
+    if not data or not out:
+        raise ArgumentError("give --data with at least one source, and --out with a folder")
     from audiocodec.train.run import Plan, run
 
     warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"

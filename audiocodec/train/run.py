@@ -64,8 +64,8 @@ class Plan:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        if not self.data or not str(self.out):
-            raise ArgumentError("give --data with at least one source, and --out with a folder")
+        if not self.data:
+            raise ArgumentError("data names no source")
         if self.init not in STARTS:
             raise ArgumentError(f"init {self.init!r}; it must be {' or '.join(STARTS)}")
 

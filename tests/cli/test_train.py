@@ -139,12 +139,13 @@ def test_variants_are_not_exported(material, tmp_path):
     ("flags", "message"),
     [
         ([], "--data"),
+        (["--data", "music=."], "--out"),
         (["--data", "music=/nowhere", "--out", "x"], "/nowhere"),
         (["--data", "x.csv", "--out", "x", "--init", "zero"], "random or linear"),
         (["--setps", "3"], "--setps"),
         (["--args.load", "dac_48khz"], "dac_44khz"),
-        (["--schedule", "linear"], "exponential or cosine"),
-        (["--mel-windows", "64 128"], "mel_bins"),
+        (["--data", "music=.", "--out", "x", "--schedule", "linear"], "exponential or cosine"),
+        (["--data", "music=.", "--out", "x", "--mel-windows", "64 128"], "mel_bins"),
     ],
 )
 def test_mistakes_are_one_line(flags, message, tmp_path, monkeypatch):
