@@ -3,7 +3,7 @@
 Distances and SI-SDR are computed here; ViSQOL, PESQ and ESTOI by packages of the extra "train",
 on mono arrays (T,). Those give no figure for some signals: they raise NoFigure, whose text says
 why, so that a failure is counted and never averaged. May import: numpy, torch, audio, errors,
-train.losses.
+train.losses, train.settings.
 """
 
 import importlib
@@ -20,6 +20,7 @@ from torch import Tensor
 from audiocodec.audio import resampled
 from audiocodec.errors import ArgumentError
 from audiocodec.train.losses import log_and_magnitude_l1, mel_filterbank, mel_loss, spectrogram
+from audiocodec.train.settings import STFT_WINDOWS
 
 Samples = NDArray[np.float32]  # (n_samples,)
 SILENCE = 1e-4  # a signal whose peak is below it, -80 dB, counts as silent
@@ -54,7 +55,7 @@ def mel_training_distance(estimate: Tensor, reference: Tensor, sample_rate: int)
 
 
 def stft_distance(
-    estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = (2048, 512)
+    estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = STFT_WINDOWS
 ) -> float:
     """The published evaluation's STFT distance: as the mel distance, on the bins themselves."""
     distance = 0.0

@@ -117,8 +117,8 @@ class Training:
                 "processes"
             )
         self.recordings = _material(plan)
-        hours = sum(one.seconds for one in self.recordings) / 3600
-        _say(f"{len(self.recordings)} recordings, {hours:.1f} hours")
+        minutes = sum(one.seconds for one in self.recordings) / 60
+        _say(f"{len(self.recordings)} recordings, {minutes:.0f} minutes")
         self.cache = self._cache()
         excerpts = self._excerpts(self._n_samples(plan.sampling.excerpt_s), chosen.batch_size)
         self.loader = Loader(
