@@ -119,16 +119,7 @@ class LoudnessMeter:
 
     def integrated(self) -> float:
         """LUFS of all pushed so far, FLOOR_LUFS or more; pushing may go on."""
-        energies = np.array(self._finished()._energies)
-        if not len(energies):
-            return FLOOR_LUFS
-        energies = np.pad(energies, (0, max(0, 4 - len(energies))))
-        power = np.convolve(energies, np.ones(4), "valid") / (0.4 * self.sample_rate)
-        loud = power[power > _power(FLOOR_LUFS)]
-        if not len(loud):
-            return FLOOR_LUFS
-        gated = loud[loud > loud.mean() * 10 ** (RELATIVE_GATE_LU / 10)]
-        return max(FLOOR_LUFS, _lufs(gated.mean()))
+        return gated_loudness(np.array(self._finished()._energies), self.sample_rate)
 
     def _finished(self) -> "LoudnessMeter":
         """A copy that has filtered the samples pending, and is not too short."""
@@ -160,6 +151,19 @@ class LoudnessMeter:
 
 def _lufs(power: float) -> float:
     return -0.691 + 10 * math.log10(power)
+
+
+def gated_loudness(energies: Matrix, sample_rate: int) -> float:
+    """LUFS by both gates, from the K-weighted sum of squares of each 100 ms; FLOOR_LUFS or more."""
+    if not len(energies):
+        return FLOOR_LUFS
+    energies = np.pad(energies, (0, max(0, 4 - len(energies))))
+    power = np.convolve(energies, np.ones(4), "valid") / (0.4 * sample_rate)
+    loud = power[power > _power(FLOOR_LUFS)]
+    if not len(loud):
+        return FLOOR_LUFS
+    gated = loud[loud > loud.mean() * 10 ** (RELATIVE_GATE_LU / 10)]
+    return max(FLOOR_LUFS, _lufs(gated.mean()))
 
 
 def _power(lufs: float) -> float:

@@ -36,26 +36,29 @@ def init_codebooks(model: DAC, audio: Tensor, generator: torch.Generator) -> Non
     Under torch.distributed every process gets the tables of the first one.
     Raises ArgumentError for too little audio.
     """
-    size = model.config.codebook_size
-    n_frames = audio.shape[0] * (audio.shape[-1] // model.config.hop)
-    if n_frames < size:
-        raise ArgumentError(
-            f"{n_frames} frames of audio for codebooks of {size} entries; give at least {size}"
-        )
     device = model.quantizer.stages[0].codebook.weight.device
     parts = [model.encoder(part.to(device)) for part in audio.split(ITEMS)]
     residual = torch.cat(parts).transpose(0, 1).flatten(1)[None]  # one item (1, D, B * T)
     for stage in model.quantizer.stages:
         projected = stage.in_proj(residual)
-        _k_means(stage, projected[0].T, generator)
+        k_means(stage, projected[0].T, generator)
         _from_first_rank(stage.codebook.weight.detach())
         residual = residual - stage.out_proj(stage.entries(stage.nearest(projected)))
 
 
-def _k_means(stage: VectorQuantizer, points: Tensor, generator: torch.Generator) -> None:
-    """Set one codebook from points (n, d); an entry that none chooses moves to a random point."""
+@torch.no_grad()
+def k_means(stage: VectorQuantizer, points: Tensor, generator: torch.Generator) -> None:
+    """Set one codebook from points (n, d); an entry that none chooses moves to a random point.
+
+    Looked up by the codebook's own rule, moved to plain means. Raises ArgumentError for fewer
+    points than entries.
+    """
     table = stage.codebook.weight
     size = len(table)
+    if len(points) < size:
+        raise ArgumentError(
+            f"{len(points)} frames of audio for codebooks of {size} entries; give at least {size}"
+        )
     chosen = torch.randperm(len(points), generator=generator)[: size * POINTS_PER_ENTRY]
     points = points[chosen.to(points.device)]
     table.copy_(points[:size])  # distinct ones: the order is random

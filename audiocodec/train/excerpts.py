@@ -20,8 +20,8 @@ from torch import Tensor
 from audiocodec.audio import normalizing_gain
 from audiocodec.audio.loudness import (
     FLOOR_LUFS,
-    RELATIVE_GATE_LU,
     SHORTEST_S,
+    gated_loudness,
     high_pass,
     high_shelf,
 )
@@ -259,17 +259,7 @@ def loudness(audio: Mono, sample_rate: int) -> float:
     weighted = np.fft.irfft(spectrum, n_fft)[:n_samples].astype(np.float64)
     n_slots = -(-n_samples * 10 // sample_rate)  # of 100 ms
     starts = -(-np.arange(n_slots) * sample_rate // 10)
-    energies = np.add.reduceat(weighted**2, starts)
-    power = np.convolve(energies, np.ones(4), "valid") / (0.4 * sample_rate)
-    loud = power[_lufs(power) > FLOOR_LUFS]
-    if not len(loud):
-        return FLOOR_LUFS
-    gated = loud[_lufs(loud) > _lufs(loud.mean()) + RELATIVE_GATE_LU]
-    return max(FLOOR_LUFS, float(_lufs(gated.mean())))
-
-
-def _lufs(power: NDArray[np.float64]) -> NDArray[np.float64]:
-    return -0.691 + 10 * np.log10(np.maximum(power, 1e-30))
+    return gated_loudness(np.add.reduceat(weighted**2, starts), sample_rate)
 
 
 @lru_cache(maxsize=8)

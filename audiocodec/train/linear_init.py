@@ -12,7 +12,7 @@ hold a linear transform, so the best linear ones that are known are put there:
 4. Decoder, stage by stage: least squares from the quantized features to the encoder's features
    of the same resolution, at last to the audio.
 
-May import: torch, errors, model.
+May import: torch, errors, model, train.codebooks.
 """
 
 from collections.abc import Iterable
@@ -28,6 +28,7 @@ from audiocodec.model.encoder import EncoderStage
 from audiocodec.model.layers import ResidualUnit, Snake, UpConv
 from audiocodec.model.network import DAC
 from audiocodec.model.quantizer import ResidualQuantizer, VectorQuantizer
+from audiocodec.train.codebooks import k_means
 
 ALPHA = 0.2  # of Snake: x + 0.2 x^2 near zero
 RMS = 0.3  # of the features, small enough for Snake to be nearly linear
@@ -146,28 +147,9 @@ def _fit_stage(stage: VectorQuantizer, rows: Tensor, generator: torch.Generator)
     stage.out_proj.weight.copy_(back[..., None])
     _bias(stage.out_proj).copy_(mean)
     points = rows @ project.T + offset
-    table = k_means(_sample(points, generator), stage.codebook.num_embeddings, generator)
-    stage.codebook.weight.copy_(table)
-    return table[_nearest(points, table)] @ back.T + mean
-
-
-def k_means(points: Tensor, n_entries: int, generator: torch.Generator, rounds: int = 15) -> Tensor:
-    """Entries (n_entries, d) for points (N, d): looked up by angle, moved to plain means."""
-    table = points[torch.randint(len(points), (n_entries,), generator=generator)].clone()
-    for _ in range(rounds):
-        codes = _nearest(points, table)
-        counts = torch.bincount(codes, minlength=n_entries)
-        sums = torch.zeros_like(table).index_add_(0, codes, points)
-        unused = torch.randint(len(points), (n_entries,), generator=generator)
-        table = torch.where(
-            counts[:, None] > 0, sums / counts.clamp(min=1)[:, None], points[unused]
-        )
-    return table
-
-
-def _nearest(points: Tensor, table: Tensor) -> Tensor:
-    entries = F.normalize(table).T
-    return torch.cat([(F.normalize(p) @ entries).argmax(1) for p in points.split(8192)])
+    k_means(stage, points, generator)
+    codes = stage.nearest(points.T[None])[0]
+    return stage.codebook.weight[codes] @ back.T + mean
 
 
 def _fit_decoder(

@@ -9,7 +9,9 @@ import torch
 from audiocodec import ModelConfig
 from audiocodec.errors import ArgumentError
 from audiocodec.model.network import DAC
-from audiocodec.train.linear_init import k_means, linear_init
+from audiocodec.model.quantizer import VectorQuantizer
+from audiocodec.train.codebooks import k_means
+from audiocodec.train.linear_init import linear_init
 from audiocodec.train.metrics import si_sdr
 
 CONFIG = ModelConfig(
@@ -85,6 +87,7 @@ def test_k_means_finds_separate_directions():
     generator = torch.Generator().manual_seed(0)
     centres = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0]])
     points = centres.repeat(200, 1) + 0.05 * torch.randn(800, 3, generator=generator)
-    table = k_means(points, 16, generator)
-    nearest = (centres[:, None] - table).norm(dim=-1).min(dim=1).values
+    stage = VectorQuantizer(replace(CONFIG, codebook_size=16, codebook_dim=3))
+    k_means(stage, points, generator)
+    nearest = (centres[:, None] - stage.codebook.weight).norm(dim=-1).min(dim=1).values
     assert (nearest < 0.15).all()
