@@ -1,18 +1,16 @@
 """Files and trees of files: which input makes which output, and getting through all of them.
 
-One bad file does not stop the others. May import: the standard library, tqdm, errors, files.
+One bad file does not stop the others.
+May import: the standard library, tqdm, errors, files, workers.
 """
 
 import os
-import signal
-import sys
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 from audiocodec.cli.messages import say
 from audiocodec.errors import ArgumentError, CodecError, ModelError, OutputError
 from audiocodec.files import is_seekable, open_binary, spooled, stdin
+from audiocodec.workers import submit_all, worker_pool
 
 PIPE = "-"
 
@@ -130,38 +129,12 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    with ProcessPoolExecutor(
-        n_processes, get_context("spawn"), initializer=_begin_worker, initargs=(n_threads,)
-    ) as pool:
-        try:
-            job_of = _submitted(pool, jobs, work, debug)
-            bar = "{n_fmt}/{total_fmt} files, {remaining} left"
-            done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
-            failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
-            return [failures[job] for job in jobs]
-        except BaseException:
-            for worker in active_children():
-                worker.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _submitted(
-    pool: ProcessPoolExecutor, jobs: list[Job], work: Work, debug: bool
-) -> dict[Future[str | None], Job]:
-    """Start the workers; they inherit that Ctrl-C, which reaches them too, is left to us."""
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        return {pool.submit(_attempt_in_worker, work, debug, job): job for job in jobs}
-    finally:
-        signal.signal(signal.SIGINT, ours)
-
-
-def _begin_worker(n_threads: int) -> None:
-    import torch
-
-    torch.set_num_threads(n_threads)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    with worker_pool(n_processes, n_threads) as pool:
+        job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
+        bar = "{n_fmt}/{total_fmt} files, {remaining} left"
+        done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
+        failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
+        return [failures[job] for job in jobs]
 
 
 def _attempt_in_worker(work: Work, debug: bool, job: Job) -> str | None:

@@ -7,15 +7,8 @@ import argbind
 from audiocodec.cli.batch import PIPE, Job, planned, run_all
 from audiocodec.cli.progress import progress_bar
 from audiocodec.files import stdin, stdout
+from audiocodec.listing import SOUND_SUFFIXES
 from audiocodec.weights.registry import DEFAULT_MODEL
-
-# what libsndfile reads
-# fmt: off
-SOUND_SUFFIXES = (
-    ".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".snd",
-    ".caf", ".w64", ".rf64", ".voc", ".sph",
-)
-# fmt: on
 
 
 @argbind.bind(without_prefix=True, positional=True, group="encode")

@@ -4,12 +4,11 @@ A source is [class=]PATH. PATH is a folder, searched with its subfolders for wha
 or a manifest: CSV with a header, or JSONL. Columns: path (relative to the manifest), class, group
 (else package), full_band (yes or no), seconds; only path must be there. Files are opened only
 where no length is stated, so that a large manifest is read in a second.
-May import: numpy, soundfile, errors, files.
+May import: numpy, soundfile, errors, files, listing.
 """
 
 import csv
 import io
-import json
 import math
 import os
 import re
@@ -25,12 +24,9 @@ import soundfile as sf
 
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import output_file
+from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
 
-READABLE = re.compile(  # what libsndfile knows by its header
-    r"\.(aif|aifc|aiff|au|caf|flac|mp3|oga|ogg|opus|rf64|sph|snd|voc|w64|wav)", re.IGNORECASE
-)
-UNREADABLE = re.compile(r"\.(aac|ac3|ape|m4a|m4b|mka|mp4|wma|wv)", re.IGNORECASE)  # audio too
-MANIFESTS = (".csv", ".jsonl")
+UNREADABLE = (".aac", ".ac3", ".ape", ".m4a", ".m4b", ".mka", ".mp4", ".wma", ".wv")  # audio too
 THREADS = 8  # libsndfile works without the interpreter's lock, and disks like company
 
 FULL_BAND_HZ = 10_000.0
@@ -104,9 +100,10 @@ def _listed(source: str) -> Iterator[Found]:
     if path.is_dir():
         if not kind:
             raise ArgumentError(f"{path}: a folder needs its class, as in speech={path}")
-        yield from (_of_folder(file, kind, str(path)) for file in _audio_files(path))
+        both = (*SOUND_SUFFIXES, *UNREADABLE)
+        yield from (_of_folder(file, kind, str(path)) for file in sound_files(path, both))
     elif path.suffix.lower() in MANIFESTS:
-        for row in _rows(path):
+        for row in manifest_rows(path):
             yield _of_row(row, kind, path)
     else:
         raise AudioError(f"{path}: neither a folder nor a manifest (.csv, .jsonl)")
@@ -120,42 +117,10 @@ def _parted(source: str) -> tuple[str, Path]:
     return match[1], Path(match[2]).expanduser()
 
 
-def _audio_files(folder: Path) -> Iterator[Path]:
-    """In a fixed order; follows links to folders, each real folder once."""
-    seen: set[str] = set()
-    for parent, folders, names in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            suffix = os.path.splitext(name)[1]
-            audio = READABLE.fullmatch(suffix) or UNREADABLE.fullmatch(suffix)
-            if audio and not name.startswith("."):
-                yield Path(parent, name)
-
-
 def _of_folder(file: Path, kind: str, group: str) -> Found:
-    if UNREADABLE.fullmatch(file.suffix):
+    if file.suffix.lower() in UNREADABLE:
         return Skipped(file, f"libsndfile does not read {file.suffix}; convert it to FLAC")
     return Recording(file, kind, group, math.nan)
-
-
-def _rows(manifest: Path) -> list[dict[str, Any]]:
-    try:
-        text = manifest.read_text(encoding="utf-8-sig")
-        if manifest.suffix.lower() == ".csv":
-            rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
-        else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError, csv.Error) as error:
-        raise AudioError(f"{manifest}: cannot be read as a manifest: {error}") from error
-    for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or not row.get("path"):
-            raise AudioError(f"{manifest}: row {number} has no path; every row needs one")
-    return rows
 
 
 def _of_row(row: Mapping[str, Any], kind: str, manifest: Path) -> Found:
