@@ -4,8 +4,25 @@ from pathlib import Path
 
 from setuptools import find_packages, setup
 
-TEST = ["pytest>=8", "hypothesis>=6.100", "ruff>=0.12", "mypy>=1.11", "import-linter>=2.0"]
-TRAIN = ["tensorboard>=2.14", "pystoi>=0.4.1", "pesq>=0.0.4", "visqol-python[accel]>=3.8"]
+TEST = [
+    "pytest>=8",
+    "hypothesis>=6.100",
+    "ruff>=0.12",
+    "mypy>=1.11",
+    "import-linter>=2.0",
+    "playwright>=1.45",
+]
+TRAIN = ["tensorboard>=2.14"]
+EVAL = [
+    "pystoi>=0.4.1",
+    "pesq>=0.0.4",
+    "visqol-python[accel,lattice]>=3.8",
+    "scipy>=1.10",
+    "pyarrow>=16",
+    "matplotlib>=3.8",
+]
+PEERS = ["transformers>=5", "snac>=1.2"]  # whose codecs can be measured beside ours
+REFERENCE = ["auraloss>=0.4", "torchmetrics>=1.4"]  # compute some of the same figures
 
 setup(
     name="audiocodec",
@@ -22,6 +39,10 @@ setup(
             "container/FORMAT.md",
             "weights/builtin/*",
             "train/conf/**/*.yml",
+            "evaluate/report/*.html",
+            "evaluate/report/*.css",
+            "evaluate/report/*.js",
+            "evaluate/listening/page/*",
         ],
     },
     install_requires=[
@@ -35,7 +56,12 @@ setup(
         "pyyaml>=6",
         "tqdm>=4.66",
     ],
-    extras_require={"train": TRAIN, "test": TEST + TRAIN, "reference": ["transformers>=5"]},
+    extras_require={
+        "train": TRAIN,
+        "eval": EVAL,
+        "peers": PEERS,
+        "test": TEST + TRAIN + EVAL + PEERS + REFERENCE,
+    },
     entry_points={"console_scripts": ["audiocodec = audiocodec.cli:main"]},
     classifiers=[
         "License :: OSI Approved :: MIT License",

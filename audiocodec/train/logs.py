@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from audiocodec.train import losses
+from audiocodec.measures import spectral
 from audiocodec.train.validation import Validated
 
 FILE = "log.jsonl"
@@ -67,8 +67,8 @@ def _board(folder: Path) -> Any:
 
 def _picture(audio: Tensor, sample_rate: int) -> np.ndarray:
     """Mel spectrogram of (1, T) as (rows, columns) of 0 to 1, low frequencies at the bottom."""
-    mel = losses.mel_filterbank(sample_rate, IMAGE_WINDOW, IMAGE_MELS)
-    magnitudes = mel @ losses.spectrogram(audio[None], IMAGE_WINDOW)[0].abs()
+    mel = spectral.mel_filterbank(sample_rate, IMAGE_WINDOW, IMAGE_MELS)
+    magnitudes = mel @ spectral.spectrogram(audio[None], IMAGE_WINDOW)[0].abs()
     db = 20 * magnitudes.clamp(min=1e-5).log10()
     return (1 - (db - db.max()).clamp(min=IMAGE_FLOOR_DB) / IMAGE_FLOOR_DB).flip(0).numpy()
 

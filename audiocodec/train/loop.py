@@ -10,8 +10,8 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
+from audiocodec.measures.usage import CodebookUsage
 from audiocodec.train import checkpoints, distributed
-from audiocodec.train.codebooks import CodebookUsage
 from audiocodec.train.logs import Logs
 from audiocodec.train.settings import Running
 from audiocodec.train.trainer import Figures, Trainer, TrainingDiverged

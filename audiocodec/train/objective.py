@@ -1,13 +1,14 @@
 """What the generator is trained towards: every loss by name, and their weighted sum.
 
-May import: torch, model, train.
+May import: torch, measures, model, train.
 """
 
 import torch
 from torch import Tensor
 
+from audiocodec.measures import spectral
+from audiocodec.measures.waveform import waveform_l1
 from audiocodec.model.network import Trained
-from audiocodec.train import losses
 from audiocodec.train.settings import LossSettings, numbers
 
 Parts = dict[str, Tensor]  # losses by name, unweighted
@@ -38,15 +39,15 @@ class Objective:
         """All but the adversarial losses; mel and waveform also where they do not count."""
         s, estimate = self.settings, made.audio
         parts = {
-            "mel": losses.mel_loss(estimate, audio, self.sample_rate, self.windows, self.bins),
-            "waveform": losses.waveform_l1(estimate, audio),
+            "mel": spectral.mel_loss(estimate, audio, self.sample_rate, self.windows, self.bins),
+            "waveform": waveform_l1(estimate, audio),
             "commitment": made.quantized.commitment_loss,
             "codebook": made.quantized.codebook_loss,
         }
         if s.stft_weight:
-            parts["stft"] = losses.stft_loss(estimate, audio)
+            parts["stft"] = spectral.stft_loss(estimate, audio)
         if s.complex_weight:
-            parts["complex"] = losses.complex_loss(
+            parts["complex"] = spectral.complex_loss(
                 estimate, audio, self.sample_rate, exponent=s.complex_exponent
             )
         return parts

@@ -7,10 +7,8 @@ import math
 from dataclasses import dataclass, field
 
 from audiocodec.errors import ArgumentError
+from audiocodec.measures.scales import PAPER_MELS, PAPER_WINDOWS, STFT_WINDOWS
 
-PAPER_WINDOWS = (32, 64, 128, 256, 512, 1024, 2048)  # paper, section 3.4
-PAPER_MELS = (5, 10, 20, 40, 80, 160, 320)
-STFT_WINDOWS = (2048, 512)
 SCHEDULES = ("exponential", "cosine")
 PRECISIONS = ("float32", "bfloat16")
 

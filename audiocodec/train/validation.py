@@ -1,14 +1,17 @@
-"""Figures of a model on held-out excerpts while it trains. May import: torch, model, train."""
+"""Figures of a model on held-out excerpts while it trains.
+
+May import: torch, measures, model, train.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from audiocodec.measures import spectral
+from audiocodec.measures.usage import CodebookUsage
+from audiocodec.measures.waveform import si_sdr
 from audiocodec.model.network import DAC
-from audiocodec.train import losses
-from audiocodec.train.codebooks import CodebookUsage
-from audiocodec.train.metrics import si_sdr
 
 ITEMS = 8  # decoded at a time
 HEARD = 4  # excerpts that are kept to listen to
@@ -43,7 +46,7 @@ def validate(model: DAC, excerpts: Tensor) -> Validated:
     estimate = torch.cat(decoded)
     ratios = [si_sdr(a, b) for a, b in zip(estimate, excerpts) if b.abs().max() > 0]
     figures = {
-        "mel": float(losses.mel_loss(estimate, excerpts, config.sample_rate)),
+        "mel": float(spectral.mel_loss(estimate, excerpts, config.sample_rate)),
         "si_sdr": sum(ratios) / max(1, len(ratios)),
         "efficiency": usage.efficiency(),
     }

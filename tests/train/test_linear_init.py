@@ -8,11 +8,11 @@ import torch
 
 from audiocodec import ModelConfig
 from audiocodec.errors import ArgumentError
+from audiocodec.measures.waveform import si_sdr
 from audiocodec.model.network import DAC
 from audiocodec.model.quantizer import VectorQuantizer
 from audiocodec.train.codebooks import k_means
 from audiocodec.train.linear_init import linear_init
-from audiocodec.train.metrics import si_sdr
 
 CONFIG = ModelConfig(
     sample_rate=8000,

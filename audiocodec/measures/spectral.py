@@ -1,7 +1,8 @@
-"""Distances between audio that can be trained on: mel, STFT, complex spectrogram.
+"""Distances between spectrograms, all differentiable: mel, STFT, complex spectrogram.
 
 Shapes: audio (B, 1, T). Spectrograms use a periodic Hann window, a hop of a quarter window and
-reflected edges, unnormalised, as the paper's training code does. May import: torch, train.settings.
+reflected edges, unnormalised, as the paper's training code and the published evaluation do.
+May import: torch, measures.scales, measures.signals.
 """
 
 import math
@@ -11,14 +12,25 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from audiocodec.train.settings import PAPER_MELS, PAPER_WINDOWS, STFT_WINDOWS
+from audiocodec.measures.scales import (
+    EVALUATION_MELS,
+    PAPER_MELS,
+    PAPER_WINDOWS,
+    STFT_WINDOWS,
+)
+from audiocodec.measures.signals import NoFigure
 
 FLOOR = 1e-5  # magnitudes below it count as silence in logarithms
 LEVEL_FLOOR = 0.1  # of the mean level, so that nearly empty bands do not decide
 
 
 def spectrogram(audio: Tensor, window: int) -> Tensor:
-    """Audio (B, 1, T) -> complex (B, window / 2 + 1, frames)."""
+    """Audio (B, 1, T) -> complex (B, window / 2 + 1, frames).
+
+    Raises NoFigure for T <= window / 2: there is too little to reflect at the edges.
+    """
+    if audio.shape[-1] <= window // 2:
+        raise NoFigure(f"no longer than half a window of {window} samples")
     hann = _hann(window, audio.device, audio.dtype)
     return torch.stft(audio[:, 0], window, window // 4, window=hann, return_complex=True)
 
@@ -52,10 +64,29 @@ def mel_loss(
     return loss
 
 
+def mel_distance(
+    estimate: Tensor,
+    reference: Tensor,
+    sample_rate: int,
+    windows: tuple[int, ...] = STFT_WINDOWS,
+    n_mels: tuple[int, ...] = EVALUATION_MELS,
+) -> Tensor:
+    """The published evaluation's mel distance: log10 powers and magnitudes, two window sizes."""
+    distance = estimate.new_zeros(())
+    for window, n in zip(windows, n_mels, strict=True):
+        mel = _filters(sample_rate, window, n, estimate.device)
+        a, b = (mel @ spectrogram(x, window).abs() for x in (estimate, reference))
+        distance = distance + log_and_magnitude_l1(a, b)
+    return distance
+
+
 def stft_loss(
     estimate: Tensor, reference: Tensor, windows: tuple[int, ...] = STFT_WINDOWS
 ) -> Tensor:
-    """L1 between log10 powers plus L1 between magnitudes, summed over window sizes."""
+    """L1 between log10 powers plus L1 between magnitudes, summed over window sizes.
+
+    The published evaluation's STFT distance too.
+    """
     loss = estimate.new_zeros(())
     for window in windows:
         a, b = (spectrogram(x, window).abs() for x in (estimate, reference))
@@ -93,11 +124,6 @@ def complex_loss(
         weighted = (error * level**-exponent).sum(dim=(1, 2))
         loss = loss + (weighted / (level ** (1 - exponent)).sum(dim=(1, 2))).mean()
     return loss / len(windows)
-
-
-def waveform_l1(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Mean absolute difference of the samples."""
-    return F.l1_loss(estimate, reference)
 
 
 def _log10(magnitudes: Tensor) -> Tensor:
