@@ -3,6 +3,7 @@
 May import: the standard library; torch only inside a worker.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -48,6 +49,7 @@ def submit_all(
 
 
 def _begin(n_threads: int) -> None:
+    os.environ["NUMBA_NUM_THREADS"] = str(n_threads)  # read when numba is imported
     import torch
 
     torch.set_num_threads(n_threads)

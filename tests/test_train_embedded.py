@@ -286,7 +286,7 @@ def test_the_export_carries_figures_and_sources(small, tmp_path):
     (tmp_path / "data").mkdir()
     fetch.write_manifest(tmp_path / "data" / "manifest.csv", {"a": row})
     (tmp_path / "evaluation").mkdir()
-    (tmp_path / "evaluation" / "results.md").write_text("### speech: 1 clips\n")
+    (tmp_path / "evaluation" / "summary.md").write_text("### speech: 1 clips\n")
     folder = run.export(tmp_path)
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.index("### speech: 1 clips") < card.index("| p | ")

@@ -22,11 +22,12 @@ COMMANDS = {
     "decode": "turn .dac files back into sound",
     "info": "say what a .dac file holds, and whether it is intact",
     "train": "train a model, by the paper's recipe or another",
+    "evaluate": "measure a model beside other codecs, and make a page to listen on",
     "models": "list the built-in model and those known on the hub",
 }
 USAGE = (
     "usage: audiocodec COMMAND ...\n\ncommands:\n"
-    + "".join(f"  {name:8}{text}\n" for name, text in COMMANDS.items())
+    + "".join(f"  {name:10}{text}\n" for name, text in COMMANDS.items())
     + "\n`audiocodec COMMAND --help` says more, `audiocodec --version` which release this is."
 )
 

@@ -13,7 +13,8 @@ import argbind
 from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
-OPTIONAL_OPERANDS = ("output",)  # "" where left out
+OPTIONAL_OPERANDS = ("output", "data")  # "" where left out
+SEVERAL = ("codebooks", "ratings")  # flags of type str that take several words, joined by newlines
 
 
 class _Parser(ArgumentParser):
@@ -43,7 +44,8 @@ def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> i
     for argument in given:
         if argument.startswith("-") and argument != "-":
             parser.error(f"unknown flag {argument}")
-    values = vars(flags) | _named(parser, operands, [*given, *arguments[cut + 1 :]])
+    words = {n: "\n".join(v) for n, v in vars(flags).items() if isinstance(v, list)}
+    values = vars(flags) | words | _named(parser, operands, [*given, *arguments[cut + 1 :]])
     with argbind.scope(values):
         return command()
 
@@ -101,6 +103,8 @@ def _dashed(action: Action) -> Action:
     action.option_strings = [flag.replace("_", "-") for flag in action.option_strings]
     if action.type in (int, float):
         action.metavar = "N"
+    elif action.dest in SEVERAL:
+        action.nargs = "+"
     return action
 
 

@@ -23,16 +23,18 @@ import torch
 import yaml
 from tqdm import tqdm
 
-from audiocodec.audio import LoudnessMeter, normalizing_gain
 from audiocodec.cli import train as _flags  # noqa: F401  binds the flags
 from audiocodec.cli.configuration import settings_of
+from audiocodec.evaluate.clips import find_clips, make_reference, read_clip
+from audiocodec.evaluate.summary import interval
+from audiocodec.measures.spectral import mel_distance, stft_loss
+from audiocodec.measures.usage import CodebookUsage
+from audiocodec.measures.waveform import capped_si_sdr
 from audiocodec.model.network import DAC
-from audiocodec.train import checkpoints, metrics
-from audiocodec.train.codebooks import CodebookUsage
-from audiocodec.train.reporting import interval
-from audiocodec.train.scoring import read_clips, read_mono
+from audiocodec.train import checkpoints
 
 HERE = Path(__file__).parent
+SECONDS = 10.0  # of a longer clip
 BASELINE = "baseline"
 # Start of the networks: name of the row: recipe under ablations/, or flags. From random weights
 # so few steps give noise with the right spectrum; from the linear start something that follows the
@@ -106,25 +108,24 @@ def scored(model: DAC, clips: list[tuple[str, torch.Tensor]]) -> Iterator[Row]:
         )
         yield {
             "class": kind,
-            "mel": metrics.mel_distance(all_of_them, audio, config.sample_rate),
-            "stft": metrics.stft_distance(all_of_them, audio),
-            "si_sdr": metrics.capped_si_sdr(all_of_them, audio),
-            "mel_3": metrics.mel_distance(three, audio, config.sample_rate),
-            "si_sdr_3": metrics.capped_si_sdr(three, audio),
+            "mel": float(mel_distance(all_of_them, audio, config.sample_rate)),
+            "stft": float(stft_loss(all_of_them, audio)),
+            "si_sdr": capped_si_sdr(all_of_them, audio),
+            "mel_3": float(mel_distance(three, audio, config.sample_rate)),
+            "si_sdr_3": capped_si_sdr(three, audio),
         }
     yield {"efficiency": usage.efficiency(), "entropy": usage.entropy().tolist()}
 
 
-def read_held_out(manifest: Path, every: int, sample_rate: int, hop: int) -> list:
+def read_held_out(args: argparse.Namespace, sample_rate: int, hop: int) -> list:
     """Class and audio (1, 1, n) of every n-th clip: mono, whole frames, at -16 LUFS."""
+    folder = args.out / "references"
+    folder.mkdir(parents=True, exist_ok=True)
     clips = []
-    for clip in read_clips(manifest, every):
-        audio = read_mono(clip.path, sample_rate)
-        meter = LoudnessMeter(sample_rate, 1)
-        meter.push(audio[:, None])
-        gain = np.float32(normalizing_gain(meter.integrated(), meter.peak))
+    for clip in find_clips(args.clips, args.every):
+        audio, _ = read_clip(make_reference(clip, folder, sample_rate, SECONDS).path)
         n = len(audio) // hop * hop
-        clips.append((clip.kind, torch.from_numpy(audio[:n] * gain)[None, None]))
+        clips.append((clip.kind, torch.from_numpy(audio[:n])[None, None]))
     return clips
 
 
@@ -163,7 +164,7 @@ class Study:
             flags |= {"steps": self.args.steps} if self.args.steps else {}
             model = checkpoints.trained_model(trained(folder, flags, self.args.data))
             rate, hop = model.config.sample_rate, model.config.hop
-            *rows, use = scored(model, read_held_out(self.args.clips, self.args.every, rate, hop))
+            *rows, use = scored(model, read_held_out(self.args, rate, hop))
             about = {"start": self.start, "run": name, "seed": seed}
             self.results[name] += [about | row for row in rows]
             shares.append(use["efficiency"])

@@ -29,7 +29,7 @@ def commands(
     fetch = [python, str(HERE / "fetch.py"), "--out", str(data), *fetch_flags]
     train = [python, "-m", "audiocodec", "train", "--args.load", NAME]
     train += ["--data", str(data / "manifest.csv"), "--out", str(run), *train_flags]
-    evaluate = [python, "-m", "audiocodec.train.evaluate_model", "--manifest", str(held_out)]
+    evaluate = [python, "-m", "audiocodec", "evaluate", str(held_out), "--baselines", "opus"]
     evaluate += ["--model", str(run / "model"), "--out", str(folder / "evaluation")]
     return [fetch, train, evaluate]
 
@@ -40,7 +40,7 @@ def export(folder: Path) -> Path:
     Codec.from_pretrained(folder / NAME / "model").save_pretrained(target, half=True)
     with (folder / "data" / "manifest.csv").open(newline="", encoding="utf-8") as file:
         sources = "\n".join(sources_table(list(csv.DictReader(file))))
-    figures = (folder / "evaluation" / "results.md").read_text(encoding="utf-8")
+    figures = (folder / "evaluation" / "summary.md").read_text(encoding="utf-8")
     with (target / "README.md").open("a", encoding="utf-8") as card:
         card.write(f"\n## Held-out quality\n\n{figures}\n## Training data\n\n{sources}\n")
     return target

@@ -1,0 +1,123 @@
+"""`audiocodec evaluate`: measure a model beside other codecs, and make a page to listen on.
+
+May import: errors, argbind; evaluate only inside the command.
+"""
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import argbind
+
+from audiocodec.cli.messages import printable, say
+from audiocodec.errors import ArgumentError
+from audiocodec.weights.registry import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from audiocodec.evaluate.contents import Report
+
+
+@argbind.bind(without_prefix=True, positional=True, group="evaluate")
+def evaluate(
+    data: str,
+    model: str = DEFAULT_MODEL,
+    out: str = "",
+    codebooks: str = "",
+    baselines: str = "opus,mp3,aac",
+    every: int = 1,
+    seconds: float = 10.0,
+    rate: int = 44100,
+    listen: int = 3,
+    jobs: int = 0,
+    cache: str = "",
+    ratings: str = "",
+    debug: bool = False,
+) -> int:
+    """Measure a model beside other codecs, and make a page to listen on.
+
+    Parameters
+    ----------
+    data : str
+        a folder with a folder for each class, a manifest (CSV, JSONL: path, class), or a file
+    model : str
+        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+    out : str
+        folder for the report: index.html, results.csv, ...
+    codebooks : str
+        how many to decode, as in 1 3 6 9; left out: a few from one to all
+    baselines : str
+        of opus, mp3, aac, encodec, snac, dac, codec:MODEL; rates as in opus:6/12; "" for none
+    every : int
+        take every n-th clip
+    seconds : float
+        longer recordings: an excerpt of so many seconds from the middle
+    rate : int
+        in Hz, that all are compared at
+    listen : int
+        clips of each class to listen to in the report
+    jobs : int
+        processes; 0: one for each core
+    cache : str
+        folder of decoded clips and figures, that reports may share; else OUT/cache
+    ratings : str
+        files that the listening test in OUT saved: say what they mean, and measure nothing
+    debug : bool
+        show where an error came from
+    """
+    if not out:
+        raise ArgumentError("give --out with a folder for the report")
+    if ratings:
+        return _analyse([Path(name) for name in ratings.split("\n")], Path(out))
+    if not data:
+        raise ArgumentError("DATA is missing: a folder of clips, a manifest or a sound file")
+    from audiocodec.evaluate.run import Plan, checked
+    from audiocodec.evaluate.run import evaluate as run
+
+    plan = Plan(
+        data=Path(data),
+        out=Path(out),
+        cache=Path(cache or Path(out, "cache")),
+        model=model,
+        codebooks=_numbers(codebooks),
+        baselines=baselines,
+        every=every,
+        seconds=seconds,
+        sample_rate=rate,
+        listen=listen,
+        jobs=jobs,
+        command=shlex.join(["audiocodec", *sys.argv[1:]]),
+    )
+    _write(Path(out), run(checked(plan), say))
+    return 0
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """'1 3 6' -> (1, 3, 6). Raises ArgumentError."""
+    try:
+        return tuple(int(word) for word in text.split())
+    except ValueError as error:
+        raise ArgumentError(f"--codebooks {' '.join(text.split())}: not like 1 3 6") from error
+
+
+def _write(folder: Path, report: "Report") -> None:
+    from audiocodec.evaluate.listening.choice import blind_clips
+    from audiocodec.evaluate.listening.stimuli import write_listening_test
+    from audiocodec.evaluate.report.page import write_report
+    from audiocodec.evaluate.report.tables import markdown
+
+    if report.heard:
+        write_listening_test(folder, "Listening test", blind_clips(report))
+    write_report(folder, report)
+    print(printable(markdown(report)))
+    say(f"to look at and listen to: {folder / 'index.html'}")
+
+
+def _analyse(ratings: list[Path], folder: Path) -> int:
+    from audiocodec.evaluate.listening.ratings import analyse
+    from audiocodec.evaluate.listening.tables import write_ratings
+
+    analysis = analyse(ratings, folder / "listening_key.json")
+    write_ratings(folder, analysis)
+    print((folder / "ratings.md").read_text(encoding="utf-8"))
+    return 0
