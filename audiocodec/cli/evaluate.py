@@ -109,7 +109,7 @@ def _write(folder: Path, report: "Report") -> None:
     if report.heard:
         write_listening_test(folder, "Listening test", blind_clips(report))
     write_report(folder, report)
-    print(printable(markdown(report)))
+    print("\n".join(map(printable, markdown(report).splitlines())))
     say(f"to look at and listen to: {folder / 'index.html'}")
 
 

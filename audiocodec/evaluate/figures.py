@@ -15,6 +15,7 @@ from torch import Tensor
 from audiocodec.measures import perceptual, spectral, waveform
 from audiocodec.measures.signals import NoFigure, Samples, at_rate, finite, refuse_other_lengths
 
+SPEECH = "speech"  # the class that has figures of its own
 LOW_RATE = 22050  # the second rate of the published evaluation
 
 
@@ -54,16 +55,16 @@ def figures_of(
     """Figures of a decoded clip by name, and why those that are missing have none.
 
     Both signals are mono (n_samples,). Every name of METRICS is in one of the two, those for
-    speech only where `kind` is "speech". Spectral distances and L1 are defined for silence too,
-    all else is not. Raises ArgumentError for signals of different lengths, and where a package of
-    the extra "eval" is missing.
+    speech only where `kind` is SPEECH, in any case. Spectral distances and L1 are defined for
+    silence too, all else is not. Raises ArgumentError for signals of different lengths, and where
+    a package of the extra "eval" is missing.
     """
     refuse_other_lengths(estimate, reference)
     figures: dict[str, float] = {}
     failures: dict[str, str] = {}
     ways = _distances(reference, estimate, sample_rate) | _marks(reference, estimate, sample_rate)
     for metric in METRICS:
-        if metric.speech_only and kind != "speech":
+        if metric.speech_only and kind.lower() != SPEECH:
             continue
         try:
             figures[metric.name] = finite(float(ways[metric.name]()))

@@ -29,7 +29,7 @@ from audiocodec.evaluate.measuring import (
 )
 from audiocodec.evaluate.rows import Row
 from audiocodec.evaluate.speed import speed_of
-from audiocodec.evaluate.store import Store, key_of
+from audiocodec.evaluate.store import Store
 from audiocodec.evaluate.systems.base import Unavailable
 from audiocodec.evaluate.systems.catalogue import Spec, make_specs, matched_opus, model_spec
 from audiocodec.measures.usage import CodebookUsage
@@ -83,7 +83,7 @@ def evaluate(plan: Plan, say: Say) -> Report:
         rows=tuple(rows),
         heard=tuple(_heard(plan.listen, store, references, candidates, rows)),
         usage=tuple(_usage(store, tasks.values())),
-        speed=tuple(_speeds(store, candidates, references)),
+        speed=tuple(_speeds(candidates, references)),
         failed=(*unusable, *failed),
         not_run=not_run,
         about=_about(plan, references, candidates),
@@ -244,23 +244,15 @@ def _usage(store: Store, tasks: Iterable[Task]) -> Iterable[Usage]:
         )
 
 
-def _speeds(
-    store: Store, candidates: Sequence[Candidate], references: Sequence[Reference]
-) -> Iterable[Speed]:
-    """Each system at its last setting, one after the other, on the longest clip."""
+def _speeds(candidates: Sequence[Candidate], references: Sequence[Reference]) -> Iterable[Speed]:
+    """Each system at its last setting, one after the other, on the longest clip.
+
+    Not kept in the store: a figure from a busy machine would stay for good.
+    """
     reference = max(references, key=lambda one: one.path.stat().st_size)
     last = {candidate.name: candidate for candidate in candidates}
-    machine = (platform.node(), str(os.cpu_count()))
     for candidate in tqdm(last.values(), "speed", disable=None, leave=False):
-        label = candidate.setting.label
-        key = key_of("speed", candidate.identity, label, reference.digest, *machine)
-        record = store.find_record(key)
-        if record is None:
-            speed = speed_of(candidate, reference)
-            record = {name: getattr(speed, name) for name in ("encode_speed", "decode_speed")}
-            record["peak_mib"] = speed.peak_mib
-            store.put_record(key, record)
-        yield Speed(candidate.name, label, **record)
+        yield speed_of(candidate, reference)
 
 
 def _about(

@@ -184,6 +184,33 @@ def test_a_killed_run_goes_on(clips, model, tmp_path):
     assert "index.html" in done.stderr
 
 
+def check_ratings(out: Path) -> None:
+    """What the listening test saves is understood: here the reference is heard, always."""
+    key = json.loads((out / "listening_key.json").read_text(encoding="utf-8"))
+    trials = [
+        {
+            "trial": trial["trial"],
+            "order": order,
+            "seconds": 30,
+            "comment": "",
+            "ratings": [
+                {"condition": name, "score": 100 if what["role"] == "reference" else 40, "plays": 1}
+                for name, what in trial["conditions"].items()
+            ],
+        }
+        for order, trial in enumerate(key["trials"], 1)
+    ]
+    when = "2026-11-24T12:00:00Z"
+    listener = {"listener": "a b", "started": when, "finished": when, "remarks": ""}
+    about = {"format": "audiocodec listening ratings 1", "test": key["test"]}
+    (out / "a b.json").write_text(json.dumps(about | listener | {"trials": trials}))
+    call = [sys.executable, "-m", "audiocodec", "evaluate", "--ratings", str(out / "a b.json")]
+    run = subprocess.run([*call, "--out", str(out)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "small, 9 codebooks" in run.stdout
+    assert (out / "ratings.csv").exists()
+
+
 def test_the_command_writes_the_report(clips, model, tmp_path):
     """Tables on standard output, files in the folder; what is wrong is one line."""
     out = tmp_path / "report"
@@ -198,6 +225,7 @@ def test_the_command_writes_the_report(clips, model, tmp_path):
     }
     about = json.loads((out / "about.json").read_text(encoding="utf-8"))
     assert "2 music, 1 noises" in json.dumps(about)
+    check_ratings(out)
     wrong = subprocess.run(
         command(clips, model, out, "--baselines", "flute"), capture_output=True, text=True
     )

@@ -131,7 +131,7 @@ def _write_plots(folder: Path, report: Report, summaries: Summaries) -> None:
 
 def _write_sounds(folder: Path, report: Report) -> list[Player]:
     """Copy what can be heard, draw its spectrograms."""
-    names = safe_names(heard.clip for heard in report.heard)
+    names = safe_names(re.sub(r"\.\w{1,5}$", "", heard.clip) for heard in report.heard)
     return [_write_clip(folder, name, heard) for name, heard in zip(names, report.heard)]
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiocodec.evaluate.contents import Report, Usage
-from audiocodec.evaluate.figures import METRICS, Metric
+from audiocodec.evaluate.figures import METRICS, SPEECH, Metric
 from audiocodec.evaluate.report.tables import shown_metrics
 from audiocodec.evaluate.rows import printable
 from audiocodec.evaluate.summary import ALL, Summaries, Summary
@@ -33,6 +33,7 @@ COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f", "#8
 MARKERS = ("s", "^", "D", "v", "P", "X", "h")
 RATE_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)  # kbps
 OVERVIEW = ("visqol", "mel", "si_sdr")
+OVERVIEW_OF_SPEECH = ("visqol_speech", "pesq", "estoi")
 PANEL = (3.3, 2.5)  # inches
 
 
@@ -69,13 +70,14 @@ def rate_distortion(report: Report, summaries: Summaries, kind: str) -> "Figure"
 
 
 def overview(report: Report, summaries: Summaries) -> "Figure":
-    """ViSQOL, mel distance and SI-SDR of each class, for a README."""
-    metrics = [metric for metric in METRICS if metric.name in OVERVIEW]
-    metrics.sort(key=lambda metric: OVERVIEW.index(metric.name))
+    """ViSQOL, mel distance and SI-SDR of each class, then what speech alone has; for a README."""
     kinds = [kind for kind in summaries.kinds if kind != ALL]
-    figure, panels = _grid(len(metrics) * len(kinds), n_columns=len(kinds))
-    for i, panel in enumerate(panels):
-        metric, kind = metrics[i // len(kinds)], kinds[i % len(kinds)]
+    shown = [(name, kind) for name in OVERVIEW for kind in kinds]
+    shown += [(name, SPEECH) for name in OVERVIEW_OF_SPEECH[: len(kinds)] if SPEECH in kinds]
+    metric_of = {metric.name: metric for metric in METRICS}
+    figure, panels = _grid(len(shown), n_columns=len(kinds))
+    for panel, (name, kind) in zip(panels, shown):
+        metric = metric_of[name]
         _curves(panel, report, summaries, kind, metric)
         _title(panel, f"{kind}: {metric.title}", _better(metric))
     _share_rates(panels)

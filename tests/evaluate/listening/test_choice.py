@@ -39,9 +39,9 @@ def test_the_model_meets_what_is_nearest_in_rate():
     first, second = blind_clips(report(**RATES))
     assert labels(first) == labels(second)
     assert [text for text in labels(first) if text.startswith("ours")] == [
-        "ours, 3 kbps",
-        "ours, 5 kbps",
         "ours, 8 kbps",
+        "ours, 5 kbps",
+        "ours, 3 kbps",
     ]
     assert [text for text in labels(first) if text.startswith("Opus")] == [
         "Opus, 7.5 kbps",

@@ -23,7 +23,7 @@ def player(page: Any, folder: Path) -> Any:
 
 def until(page: Any, player: Any, condition: str) -> None:
     """Wait until a function of the player's element is true."""
-    page.wait_for_function(condition, arg=player.element_handle(), timeout=5000)
+    page.wait_for_function(condition, arg=player.element_handle(), timeout=20000)
 
 
 def heard(player: Any) -> list[int]:
