@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 
-from audiocodec.errors import CodecError
+from audiocodec.errors import CodecError, OutputError
 from audiocodec.evaluate.clips import Reference, read_clip
 from audiocodec.evaluate.figures import figures_of
 from audiocodec.evaluate.rows import Row
@@ -73,9 +73,14 @@ def is_done(task: Task, store: Store) -> bool:
 
 
 def measured(store: Store, task: Task) -> Row | str:
-    """The row of a task, or in one line why there is none: a system failed on this clip."""
+    """The row of a task, or in one line why there is none: a system failed on this clip.
+
+    Raises OutputError where the store cannot be written; no other task would fare better.
+    """
     try:
         return _row(store, task)
+    except OutputError:
+        raise
     except CodecError as error:
         return f"{task}: {error}"
     except Exception as error:  # a defect must not cost the hours of the others

@@ -11,6 +11,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from audiocodec.measures.usage import CodebookUsage
 from audiocodec.workers import submit_all, worker_pool
 
 ALL = "all"  # of the classes
+PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
 
 
 @dataclass(frozen=True)
@@ -274,7 +276,11 @@ def _about(
 
 
 def checked(plan: Plan) -> Plan:
-    """The plan. Raises ArgumentError for numbers out of range."""
+    """The plan. Raises ArgumentError for numbers out of range, and where packages are missing."""
+    if absent := [name for name in PACKAGES if find_spec(name) is None]:
+        raise ArgumentError(
+            f"the evaluation needs {', '.join(absent)}: pip install 'audiocodec[eval]'"
+        )
     if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:
         raise ArgumentError("--every is 1 or more, --jobs and --listen 0 or more")
     if not plan.seconds > 0:

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from audiocodec.errors import ArgumentError, AudioError
+from audiocodec.errors import ArgumentError, AudioError, OutputError
 from audiocodec.evaluate import measuring
+from audiocodec.evaluate import run as run_module
 from audiocodec.evaluate.clips import find_clips, make_reference
 from audiocodec.evaluate.contents import Report
 from audiocodec.evaluate.run import Plan, checked, evaluate
@@ -144,6 +145,24 @@ def test_numbers_out_of_range_are_refused(plan, wrong):
     """By the name of their flag."""
     with pytest.raises(ArgumentError, match="--"):
         checked(replace(plan, **wrong))
+
+
+def test_missing_packages_are_named_before_any_work(plan, monkeypatch):
+    """With the extra that brings them."""
+    monkeypatch.setattr(run_module, "PACKAGES", ("numpy", "no_such_package"))
+    with pytest.raises(ArgumentError, match=r"needs no_such_package: pip install .*\[eval\]"):
+        checked(plan)
+
+
+def test_a_store_that_cannot_be_written_ends_the_run(plan, monkeypatch):
+    """A full disk is no fault of a clip."""
+
+    def full(*_):
+        raise OutputError("no space left on the disk")
+
+    monkeypatch.setattr(measuring, "_row", full)
+    with pytest.raises(OutputError, match="no space"):
+        measuring.measured(Store(plan.cache), None)
 
 
 def command(clips: Path, model: Path, out: Path, *flags: str) -> list[str]:
