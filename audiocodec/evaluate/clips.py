@@ -19,9 +19,9 @@ from audiocodec.audio import LoudnessMeter, normalizing_gain, open_audio
 from audiocodec.errors import AudioError
 from audiocodec.files import output_file
 from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
-from audiocodec.measures.signals import Samples, at_rate
+from audiocodec.measures.signals import SILENCE, Samples, at_rate
 
-MAX_SECONDS = 3600.0  # of one excerpt
+MIN_SECONDS, MAX_SECONDS = 0.5, 3600.0  # of one clip; in shorter ones headers are all that counts
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,14 @@ def _named(found: Iterable[tuple[str, Path]]) -> Iterator[Clip]:
 def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -> Reference:
     """Write the reference of a clip, an excerpt of `seconds` from the middle of a longer one.
 
-    Raises AudioError for a recording that cannot be used.
+    Raises AudioError for a recording that cannot be used: damaged, too short, or silent, for then
+    there is nothing to compare.
     """
     audio = at_rate(*_excerpt(clip.path, min(seconds, MAX_SECONDS)), sample_rate)
+    if len(audio) < MIN_SECONDS * sample_rate:
+        raise AudioError(f"{clip.path}: shorter than {MIN_SECONDS:g} s; not measured")
+    if np.abs(audio).max() < SILENCE:
+        raise AudioError(f"{clip.path}: silent; not measured")
     meter = LoudnessMeter(sample_rate, 1)
     meter.push(audio[:, None])
     audio = audio * np.float32(normalizing_gain(meter.integrated(), meter.peak))
@@ -110,9 +115,7 @@ def _excerpt(path: Path, seconds: float) -> tuple[Samples, int]:
             part = block[max(0, start - position) : max(0, start + n_wanted - position)]
             parts.append(part.mean(axis=1))
             position += len(block)
-        if not n_wanted:
-            raise AudioError(f"{path}: holds no audio")
-        return np.concatenate(parts), source.sample_rate
+        return np.concatenate(parts or [np.zeros(0, np.float32)]), source.sample_rate
 
 
 def as_16_bit(audio: Samples) -> np.ndarray:

@@ -117,12 +117,18 @@ def test_the_same_samples_have_the_same_digest(tmp_path):
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_silence_is_a_reference_and_no_audio_is_none(tmp_path):
-    """Metrics count silence apart; a file that is empty or no audio is named."""
+def test_what_cannot_be_compared_is_no_reference(tmp_path):
+    """Silence, a moment, an empty file, no audio, no file: each is named with the reason."""
     sf.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
-    assert not referenced(tmp_path / "silence.wav", tmp_path)[0].any()
+    sf.write(tmp_path / "short.wav", tone(0.49), RATE)
     sf.write(tmp_path / "empty.wav", np.zeros(0), RATE)
     (tmp_path / "text.wav").write_text("no audio")
-    for name in ("empty.wav", "text.wav", "missing.wav"):
-        with pytest.raises(AudioError, match=name):
+    for name, why in {
+        "silence.wav": "silent",
+        "short.wav": "shorter than 0.5 s",
+        "empty.wav": "shorter",
+        "text.wav": "cannot be read",
+        "missing.wav": "No such file",
+    }.items():
+        with pytest.raises(AudioError, match=rf"{name}: .*{why}"):
             referenced(tmp_path / name, tmp_path)

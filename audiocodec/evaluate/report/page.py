@@ -195,7 +195,8 @@ def _sections(
     if report.speed:
         yield "speed", "speed", SPEED_NOTE + _table(tables.speed_table(report), look)
     if report.not_run or report.failed:
-        yield "not-run", "not run", _table(tables.left_out_table(report), look, "text")
+        left_out = _table(tables.left_out_table(report), look, "text")
+        yield "not-run", "not run, not measured", left_out
     if players:
         yield "listen", "listen", "\n".join(_players(players, report, look, has_test))
 
@@ -226,6 +227,8 @@ def _table(table: Table, look: dict[str, Look], style: str = "") -> str:
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
     lines = "\n".join(_line(line, look) for line in table.lines)
     notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
+    if not lines:
+        return f'<ul class="notes">{notes}</ul>\n'
     return (
         f'<div class="scroll {style}" tabindex="0" role="region" aria-label="{_text(table.title)}">'
         f"<table><caption>{_text(table.title)}</caption><thead><tr>{head}</tr></thead>\n"

@@ -154,13 +154,14 @@ def speed_table(report: Report) -> Table:
 def left_out_table(report: Report) -> Table:
     """Baselines that were not run and clips that failed, with the reasons."""
     lines = [Line((Cell(name), Cell(why))) for name, why in report.not_run.items()]
-    return Table("Not run", ("system", "why"), tuple(lines), report.failed)
+    return Table("Not run, not measured", ("system", "why"), tuple(lines), report.failed)
 
 
 def _as_markdown(table: Table) -> str:
     rows = [[_plain(cell) for cell in line.cells] for line in table.lines]
     body = [list(map(_escaped, table.columns)), ["---"] * len(table.columns), *rows]
-    lines = [_escaped(table.title), "", *(f"| {' | '.join(cells)} |" for cells in body), ""]
+    drawn = [f"| {' | '.join(cells)} |" for cells in body] if rows else []
+    lines = [_escaped(table.title), "", *drawn, *([""] if drawn else [])]
     notes = [f"- {_escaped(note)}" for note in table.notes]
     return "\n".join(lines + ([*notes, ""] if notes else []))
 
