@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 TEST = [
     "pytest>=8",
@@ -22,7 +22,16 @@ EVAL = [
     "matplotlib>=3.8",
 ]
 PEERS = ["transformers>=5", "snac>=1.2"]  # whose codecs can be measured beside ours
+EXPORT = ["onnx>=1.15", "onnxruntime>=1.16"]
 REFERENCE = ["auraloss>=0.4", "torchmetrics>=1.4"]  # compute some of the same figures
+
+# Snake in one pass; where it cannot be built, torch does it in five.
+SNAKE = Extension(
+    "audiocodec.engine._snake",
+    ["audiocodec/engine/_snake.c"],
+    extra_compile_args=["-O3", "-ffp-contract=fast", "-fno-math-errno"],
+    optional=True,
+)
 
 setup(
     name="audiocodec",
@@ -32,6 +41,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
+    ext_modules=[SNAKE],
     packages=find_packages(include=["audiocodec", "audiocodec.*"]),
     package_data={
         "audiocodec": [
@@ -60,7 +70,8 @@ setup(
         "train": TRAIN,
         "eval": EVAL,
         "peers": PEERS,
-        "test": TEST + TRAIN + EVAL + PEERS + REFERENCE,
+        "export": EXPORT,
+        "test": TEST + TRAIN + EVAL + PEERS + EXPORT + REFERENCE,
     },
     entry_points={"console_scripts": ["audiocodec = audiocodec.cli:main"]},
     classifiers=[

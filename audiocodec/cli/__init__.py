@@ -23,6 +23,7 @@ COMMANDS = {
     "info": "say what a .dac file holds, and whether it is intact",
     "train": "train a model, by the paper's recipe or another",
     "evaluate": "measure a model beside other codecs, and make a page to listen on",
+    "export": "write a model's encoder and decoder as ONNX files",
     "models": "list the built-in model and those known on the hub",
 }
 USAGE = (

@@ -13,7 +13,7 @@ import argbind
 from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
-OPTIONAL_OPERANDS = ("output", "data")  # "" where left out
+OPTIONAL_OPERANDS = ("output", "data", "model")  # "" where left out
 SEVERAL = ("codebooks", "ratings")  # flags of type str that take several words, joined by newlines
 
 

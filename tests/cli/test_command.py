@@ -69,7 +69,7 @@ def test_every_command_has_help(capsys):
 @pytest.mark.parametrize("arguments", [[], ["compress"], ["--codebooks", "3"]])
 def test_unknown_commands_are_refused(arguments):
     """With those that there are."""
-    with pytest.raises(CodecError, match="encode, decode, info, train, evaluate, models"):
+    with pytest.raises(CodecError, match="encode, decode, info, train, evaluate, export, models"):
         run(arguments)
 
 

@@ -1,0 +1,52 @@
+"""`audiocodec export`: a model as ONNX files.
+
+May import: errors, argbind; codec and export only inside the command.
+"""
+
+import argbind
+
+from audiocodec.cli.messages import printable
+from audiocodec.errors import ArgumentError
+from audiocodec.weights.registry import DEFAULT_MODEL
+
+FORMATS = ("onnx",)
+
+
+@argbind.bind(without_prefix=True, positional=True, group="export")
+def export(
+    model: str,
+    out: str = "",
+    format: str = "onnx",
+    revision: str = "",
+    overwrite: bool = False,
+    debug: bool = False,
+) -> int:
+    """Write a model's encoder and decoder as ONNX files.
+
+    Parameters
+    ----------
+    model : str
+        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+    out : str
+        folder for encoder.onnx, decoder.onnx, model.json and README.md
+    format : str
+        onnx
+    revision : str
+        branch, tag or commit of a hub repository
+    overwrite : bool
+        replace files that exist
+    debug : bool
+        show where an error came from
+    """
+    if format not in FORMATS:
+        raise ArgumentError(f"--format {format}; there is {', '.join(FORMATS)}")
+    if not out:
+        raise ArgumentError("give --out with a folder for the ONNX files")
+    from audiocodec.cli.loading import loaded
+    from audiocodec.export import export_onnx
+
+    codec = loaded(model or DEFAULT_MODEL, revision or None, "cpu", False)
+    exported = export_onnx(codec, out, overwrite=overwrite)
+    print(printable(f"{codec.name}: {exported.encoder}, {exported.decoder}"))
+    print(f"checked with onnxruntime: {exported.agreement}")
+    return 0

@@ -1,0 +1,10 @@
+"""Export: the networks as ONNX files, for programs that have neither torch nor this package.
+
+A guest of the core. May import: codec and everything below it; onnx and onnxruntime once an
+export has begun.
+"""
+
+from audiocodec.export.exporting import Exported, export_onnx
+from audiocodec.export.verification import Agreement
+
+__all__ = ["Agreement", "Exported", "export_onnx"]

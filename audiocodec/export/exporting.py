@@ -1,0 +1,129 @@
+"""Writes a model as ONNX files, compares them with torch, and keeps them if they agree.
+
+May import: codec, errors, model, export; onnx and onnxruntime once they are known to be there.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
+
+from audiocodec.codec import Codec
+from audiocodec.errors import ArgumentError, ModelError, OutputError, OutputExists
+from audiocodec.export.description import (
+    DECODER,
+    ENCODER,
+    FACTS,
+    README,
+    facts_json,
+    metadata_of,
+    readme,
+)
+from audiocodec.export.verification import Agreement
+
+PACKAGES = ("onnx", "onnxruntime")
+NAMES = (README, ENCODER, DECODER, FACTS)  # in the order in which they appear
+MAX_BYTES = 2**31 - 2**20  # of one ONNX file's weights: a protocol buffer ends at 2 GiB
+
+
+class Exported(NamedTuple):
+    """The files of an export."""
+
+    folder: Path
+    encoder: Path  # audio float32 (batch, 1, samples) -> codes int64 (batch, n_codebooks, frames)
+    decoder: Path  # codes int64 (batch, 1 to n_codebooks, frames) -> audio (batch, 1, samples)
+    facts: Path  # model.json: sample rate, hop, names and shapes
+    readme: Path
+    agreement: Agreement
+
+
+def export_onnx(
+    codec: Codec, folder: str | os.PathLike[str], *, overwrite: bool = False
+) -> Exported:
+    """Write encoder.onnx, decoder.onnx, model.json and README.md to a folder.
+
+    The encoder includes the quantizer; batch, length and, in the decoder, the number of codebooks
+    are free. The files are compared with torch on the CPU first, and kept if they agree. The
+    folder is made if it is not there; other files in it stay.
+    Raises ArgumentError where packages are missing, OutputExists, OutputError, and ModelError for
+    a model that is too large for ONNX or files that do not compute what torch does.
+    """
+    target = Path(folder)
+    _check_packages()
+    _check_target(target, overwrite)
+    codec = _exact(codec)
+    _check_size(codec)
+    with _temporary_beside(target) as temporary:
+        _write(codec, temporary)
+        from audiocodec.export.verification import verified
+
+        agreement = verified(codec, temporary / ENCODER, temporary / DECODER)
+        _check_target(target, overwrite)  # what appeared in the meantime is kept
+        target.mkdir(exist_ok=True)
+        for name in NAMES:
+            os.replace(temporary / name, target / name)
+    return Exported(
+        target, target / ENCODER, target / DECODER, target / FACTS, target / README, agreement
+    )
+
+
+def _check_packages() -> None:
+    if absent := [name for name in PACKAGES if find_spec(name) is None]:
+        raise ArgumentError(
+            f"the export needs {' and '.join(absent)}: pip install 'audiocodec[export]'"
+        )
+
+
+def _check_target(folder: Path, overwrite: bool) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file; give a folder for the ONNX files")
+    for name in NAMES:
+        if not overwrite and (folder / name).exists():
+            raise OutputExists(str(folder / name))
+
+
+def _check_size(codec: Codec) -> None:
+    for network in (codec.model.encoder, codec.model.decoder):
+        n_bytes = sum(4 * parameter.numel() for parameter in network.parameters())
+        if n_bytes > MAX_BYTES:
+            raise ModelError(
+                f"{codec.name}: {n_bytes / 2**30:.1f} GiB of weights in one network; an ONNX file "
+                "holds less than 2 GiB"
+            )
+
+
+def _exact(codec: Codec) -> Codec:
+    """The same codec on the CPU in float32; its own model is left where it is."""
+    if codec.device.type == "cpu" and codec.precision.name == "exact":
+        return codec
+    return Codec(deepcopy(codec.model), codec.name, "cpu")
+
+
+@contextmanager
+def _temporary_beside(folder: Path) -> Iterator[Path]:
+    """A folder that is gone afterwards, on the disk of the target. Raises OutputError."""
+    folder = folder.absolute()
+    try:
+        with TemporaryDirectory(
+            dir=folder.parent, prefix=f".{folder.name[:60]}.", suffix=".part"
+        ) as temporary:
+            yield Path(temporary)
+    except FileNotFoundError as error:
+        raise OutputError(f"{folder.parent}: does not exist; make it first") from error
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def _write(codec: Codec, folder: Path) -> None:
+    from audiocodec.export.networks import decoder_model, encoder_model
+
+    metadata = metadata_of(codec)
+    for name, make in ((ENCODER, encoder_model), (DECODER, decoder_model)):
+        content = make(codec.model, metadata).SerializeToString(deterministic=True)
+        (folder / name).write_bytes(content)
+    (folder / FACTS).write_text(facts_json(codec), encoding="utf-8")
+    (folder / README).write_text(readme(codec), encoding="utf-8")
