@@ -1,6 +1,8 @@
 """The whole road: sound in, a .dac file, sound out."""
 
 import io
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -451,3 +453,16 @@ def test_public_names():
     assert all(getattr(audiocodec, name) for name in names)
     with pytest.raises(AttributeError):
         audiocodec.Decoder  # noqa: B018
+
+
+def test_loading_imports_no_compiler():
+    """Which would more than double the time to the first code."""
+    code = """
+import sys, torch
+before = set(sys.modules)
+from audiocodec import Codec
+Codec.from_pretrained().encode(torch.zeros(600) + 0.1)
+print(sorted({"sympy", "torch._dynamo"} & (set(sys.modules) - before)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout == "[]\n"

@@ -121,7 +121,7 @@ class UpConvStream:
             return x.new_empty(x.shape[0], self.channels, 0)
         y = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
         y, self.to_crop = y[..., self.to_crop :], max(0, self.to_crop - y.shape[-1])
-        return y + self.bias[:, None] if self.bias is not None else y
+        return y.add_(self.bias[:, None]) if self.bias is not None else y
 
     def _outputs(self, x: Tensor) -> Tensor:
         """The outputs (B, C', T s) that are complete, the first with the last tail."""

@@ -31,7 +31,10 @@ class VectorQuantizer(nn.Module):
         super().__init__()
         self.in_proj = nn.Conv1d(config.latent_dim, config.codebook_dim, 1)
         self.out_proj = nn.Conv1d(config.codebook_dim, config.latent_dim, 1)
-        self.codebook = nn.Embedding(config.codebook_size, config.codebook_dim)
+        table = torch.empty(config.codebook_size, config.codebook_dim)
+        if not table.is_meta:  # where weights will be loaded, a draw only imports half a compiler
+            table.normal_()
+        self.codebook = nn.Embedding.from_pretrained(table, freeze=False)
 
     def nearest(self, projected: Tensor) -> Tensor:
         """(B, d, T) -> codes (B, T): the entry at the smallest angle."""
