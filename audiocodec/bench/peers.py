@@ -7,6 +7,7 @@ May import: numpy, torch, transformers, snac, dac, codec and below, bench.
 
 import math
 import warnings
+from abc import ABC, abstractmethod
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ SNAC_44KHZ: dict[
 }
 
 
-class WholePass:
+class WholePass(ABC):
     """A network of this family that takes a signal as a whole; a subclass says how."""
 
     name = "a whole pass"
@@ -77,17 +78,17 @@ class WholePass:
         self.config: ModelConfig = model.config
         self.network: Any = self.made(model).to(self.device)
 
+    @abstractmethod
     def made(self, model: DAC) -> Any:
         """The network, with the weights of ours."""
-        raise NotImplementedError
 
+    @abstractmethod
     def encode(self, audio: Tensor) -> Tensor:
         """Samples (B, 1, whole hops) -> codes (B, N, frames)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, codes: Tensor) -> Tensor:
         """Codes (B, N, frames) -> samples."""
-        raise NotImplementedError
 
     def prepare(self, cell: Cell) -> Work:
         """See System."""
