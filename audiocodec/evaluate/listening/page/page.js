@@ -72,7 +72,7 @@ function showFinish() {
 
 async function openTrial(record, heading) {
   trial = record;
-  player.pause();
+  player.clear(); // or keys would act on the audio of the trial before while this one loads
   show("trial");
   showTrial(heading);
   say("Loading the audio ...");

@@ -34,6 +34,12 @@ class Player {
     return true;
   }
 
+  /** Forget all signals: nothing is heard or chosen until others are loaded. */
+  clear() {
+    this._turn += 1;
+    this._unload();
+  }
+
   /** Length of each signal, in seconds. */
   get duration() {
     return this.samples / this.sampleRate;
