@@ -72,7 +72,7 @@ class ConvStream:
     def step(self, x: Tensor, last: bool) -> Tensor:
         x = self._joined(x, self.padding if last else 0)
         n_out = max(0, (x.shape[-1] - self.span) // self.stride + 1)
-        self.pending = x[..., n_out * self.stride :]
+        self.pending = x[..., n_out * self.stride :].clone()  # a view would keep all of x alive
         if not n_out:
             return x.new_empty(x.shape[0], self.conv.out_channels, 0)
         return F.conv1d(
@@ -98,8 +98,8 @@ def copy_into(x: Tensor, out: Tensor) -> None:
 class UpConvStream:
     """A transposed convolution of kernel 2s; it keeps the last s outputs, half complete.
 
-    Each input makes 2s outputs, the first s of which add to those of the input before: one product
-    of matrices, which is several times faster than transposed convolution is on a CPU.
+    Each input makes 2s outputs, the first s of which add to the last s of the input before: one
+    product of matrices, which is several times faster than transposed convolution is on a CPU.
     """
 
     def __init__(self, conv: UpConv, batch: int, padded: bool) -> None:
@@ -156,7 +156,7 @@ class ResidualStream:
             around[..., self.to_crop :],
             max(0, self.to_crop - around.shape[-1]),
         )
-        self.waiting = around[..., y.shape[-1] :]
+        self.waiting = around[..., y.shape[-1] :].clone()
         return y.add_(around[..., : y.shape[-1]])
 
 

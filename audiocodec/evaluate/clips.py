@@ -40,6 +40,7 @@ class Reference:
     clip: Clip
     path: Path
     digest: str  # of the samples
+    seconds: float
 
 
 def find_clips(data: Path, every: int = 1) -> list[Clip]:
@@ -101,7 +102,7 @@ def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -
     path = folder / f"{stem}-{digest[:12]}-{sample_rate}.flac"
     if not path.exists():
         write_clip(path, audio, sample_rate)
-    return Reference(clip, path, digest)
+    return Reference(clip, path, digest, len(audio) / sample_rate)
 
 
 def _excerpt(path: Path, seconds: float) -> tuple[Samples, int]:

@@ -30,6 +30,11 @@ class Candidate:
     setting: Setting
     codebook_size: int  # 0: has none
 
+    @property
+    def label(self) -> str:
+        """As that of its rows."""
+        return f"{self.name}, {self.setting.label}"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -51,8 +56,7 @@ class Task:
         return key_of(self.decoded_key, kind, FIGURES_VERSION, *package_versions().values())
 
     def __str__(self) -> str:
-        candidate = self.candidate
-        return f"{self.reference.clip.name}, {candidate.name}, {candidate.setting.label}"
+        return f"{self.reference.clip.name}, {self.candidate.label}"
 
 
 @lru_cache(maxsize=1)
@@ -89,16 +93,15 @@ def measured(store: Store, task: Task) -> Row | str:
 
 
 def _row(store: Store, task: Task) -> Row:
-    candidate, clip = task.candidate, task.reference.clip
-    reference, sample_rate = read_clip(task.reference.path)
+    candidate, clip, seconds = task.candidate, task.reference.clip, task.reference.seconds
     stored = store.find(task.decoded_key) or _decoded(store, task)
     record = store.find_record(task.figures_key)
     if record is None:
+        reference, sample_rate = read_clip(task.reference.path)
         estimate, _ = read_clip(stored.audio)
         found, failures = figures_of(clip.kind, reference, estimate, sample_rate)
         record = {"figures": found, "failures": failures}
         store.put_record(task.figures_key, record)
-    seconds = len(reference) / sample_rate
     return Row(
         clip=clip.name,
         kind=clip.kind,

@@ -31,12 +31,12 @@ from audiocodec.evaluate.measuring import (
 from audiocodec.evaluate.rows import Row
 from audiocodec.evaluate.speed import speed_of
 from audiocodec.evaluate.store import Store
+from audiocodec.evaluate.summary import ALL
 from audiocodec.evaluate.systems.base import Unavailable
 from audiocodec.evaluate.systems.catalogue import Spec, make_specs, matched_opus, model_spec
 from audiocodec.measures.usage import CodebookUsage
 from audiocodec.workers import submit_all, worker_pool
 
-ALL = "all"  # of the classes
 PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
 
 
@@ -72,19 +72,19 @@ def evaluate(plan: Plan, say: Say) -> Report:
     others, not_run = _baselines(plan.baselines, say)
     _refuse_namesakes([*ours, *others])
     rows, failed = _measured(plan, store, references, [*ours, *others], say)
-    if any(candidate.name == "Opus" for candidate in others):
+    names = {candidate.name for candidate in others}
+    if "Opus" in names and "Opus, matched" not in names:
         matched = _matched(rows, ours)
         more, worse = _measured(plan, store, references, matched, say)
         others, rows, failed = [*others, *matched], rows + more, failed + worse
     if not any(row.system == ours[0].name for row in rows):
         raise AudioError("; ".join([*unusable, *failed][:3]))
     candidates = [*ours, *others]
-    tasks = {(t.reference.clip.name, t.candidate): t for t in _tasks(references, candidates)}
     return Report(
         model=ours[0].name,
         rows=tuple(rows),
         heard=tuple(_heard(plan.listen, store, references, candidates, rows)),
-        usage=tuple(_usage(store, tasks.values())),
+        usage=tuple(_usage(store, _tasks(references, candidates))),
         speed=tuple(_speeds(candidates, references)),
         failed=(*unusable, *failed),
         not_run=not_run,
@@ -129,11 +129,12 @@ def _baselines(text: str, say: Say) -> tuple[list[Candidate], dict[str, str]]:
 
 def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
     """Raise ArgumentError where two systems would share lines of the tables."""
-    identity_of: dict[str, str] = {}
+    spec_of: dict[str, Spec] = {}
     for candidate in candidates:
-        if identity_of.setdefault(candidate.name, candidate.identity) != candidate.identity:
+        if spec_of.setdefault(candidate.name, candidate.spec) != candidate.spec:
             raise ArgumentError(
-                f"two of the systems are called {candidate.name}; save one under another name"
+                f"two of the systems are called {candidate.name}; name it once, or save one of "
+                "them under another name"
             )
 
 
@@ -141,8 +142,7 @@ def _matched(rows: Sequence[Row], ours: Sequence[Candidate]) -> list[Candidate]:
     """Opus at the rates that the model's files have."""
     rates = []
     for candidate in ours:
-        label = candidate.setting.label
-        kbps = [r.kbps for r in rows if (r.system, r.setting) == (candidate.name, label)]
+        kbps = [row.kbps for row in rows if row.label == candidate.label]
         rates.append(float(np.mean(kbps)) if kbps else 0.0)
     spec = matched_opus(rates)
     return _candidates(spec) if spec else []
@@ -210,7 +210,7 @@ def _heard(
         for reference in (own[i] for i in chosen):
             name, conditions = reference.clip.name, []
             for candidate in candidates:
-                row = row_of.get((name, f"{candidate.name}, {candidate.setting.label}"))
+                row = row_of.get((name, candidate.label))
                 stored = store.find(Task(reference, candidate).decoded_key)
                 if row and stored:
                     conditions.append(Condition(row, stored.audio))
@@ -230,10 +230,11 @@ def _usage(store: Store, tasks: Iterable[Task]) -> Iterable[Usage]:
         n = candidate.setting.codebooks
         if n != most[candidate.name] or stored is None or stored.codes is None:
             continue
-        for kind in (ALL, task.reference.clip.kind):
+        codes = np.load(stored.codes)[None]
+        for kind in dict.fromkeys((ALL, task.reference.clip.kind)):
             key = (candidate.name, kind)
             usage = counted.setdefault(key, CodebookUsage(n, candidate.codebook_size))
-            usage.update(np.load(stored.codes)[None])
+            usage.update(codes)
     for (name, kind), usage in counted.items():
         yield Usage(
             system=name,

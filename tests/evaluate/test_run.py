@@ -124,6 +124,8 @@ def test_namesakes_are_refused(plan, small_16k, tmp_path):
     save_model(small_16k.model, tmp_path / "other", "small")
     with pytest.raises(ArgumentError, match="called small"):
         evaluate(replace(plan, baselines=f"codec:{tmp_path / 'other'}"), lambda _: None)
+    with pytest.raises(ArgumentError, match="called small; name it once"):
+        evaluate(replace(plan, baselines=f"codec:{plan.model}"), lambda _: None)
 
 
 def test_what_was_measured_of_other_models_is_shared(plan, tmp_path):
