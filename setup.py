@@ -1,5 +1,6 @@
 """Packaging of audiocodec; settings of the tools are in pyproject.toml."""
 
+import sys
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
@@ -11,6 +12,7 @@ TEST = [
     "mypy>=1.11",
     "import-linter>=2.0",
     "playwright>=1.45",
+    "triton>=3; sys_platform == 'linux' and platform_machine == 'x86_64'",  # its interpreter
 ]
 TRAIN = ["tensorboard>=2.14"]
 EVAL = [
@@ -23,13 +25,19 @@ EVAL = [
 ]
 PEERS = ["transformers>=5", "snac>=1.2"]  # whose codecs can be measured beside ours
 EXPORT = ["onnx>=1.15", "onnxruntime>=1.16"]
+TOKENS = ["pyarrow>=16"]
+RAY = [*TOKENS, "ray[data]>=2.9"]
+READERS = ["datasets>=3", "webdataset>=0.2.100"]  # open our token shards without us
 REFERENCE = ["auraloss>=0.4", "torchmetrics>=1.4"]  # compute some of the same figures
 
-# Snake in one pass; where it cannot be built, torch does it in five.
-SNAKE = Extension(
-    "audiocodec.engine._snake",
-    ["audiocodec/engine/_snake.c"],
-    extra_compile_args=["-O3", "-ffp-contract=fast", "-fno-math-errno"],
+OPENMP = ["-fopenmp"] if sys.platform == "linux" else []  # the one that torch has loaded
+
+# What the networks need beside products of matrices; where it cannot be built, torch does it.
+KERNELS = Extension(
+    "audiocodec.engine._kernels",
+    ["audiocodec/engine/_kernels.c"],
+    extra_compile_args=["-O3", "-ffp-contract=fast", "-fno-math-errno", *OPENMP],
+    extra_link_args=OPENMP,
     optional=True,
 )
 
@@ -41,7 +49,7 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.11",
-    ext_modules=[SNAKE],
+    ext_modules=[KERNELS],
     packages=find_packages(include=["audiocodec", "audiocodec.*"]),
     package_data={
         "audiocodec": [
@@ -71,7 +79,9 @@ setup(
         "eval": EVAL,
         "peers": PEERS,
         "export": EXPORT,
-        "test": TEST + TRAIN + EVAL + PEERS + EXPORT + REFERENCE,
+        "tokens": TOKENS,
+        "ray": RAY,
+        "test": TEST + TRAIN + EVAL + PEERS + EXPORT + RAY + READERS + REFERENCE,
     },
     entry_points={"console_scripts": ["audiocodec = audiocodec.cli:main"]},
     classifiers=[

@@ -8,7 +8,7 @@ below it (model, engine, weights, container, audio, files, errors).
 """
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from audiocodec.audio import AudioSource, audio_output, open_audio
-from audiocodec.compression import Measured, Progress, codes_of, measure
+from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
 from audiocodec.container import DacFile, Header, Reader, Writer, is_published, read_published
 from audiocodec.decompression import (
     Decoded,
@@ -29,7 +29,18 @@ from audiocodec.decompression import (
     decoded,
     decoded_published,
 )
-from audiocodec.engine import BLOCK_FRAMES, Precision, StreamDecoder, StreamEncoder, pick_device
+from audiocodec.engine import (
+    BLOCK_FRAMES,
+    Decoder,
+    Encoder,
+    ManyEncoder,
+    Precision,
+    StreamDecoder,
+    StreamEncoder,
+    WindowDecoder,
+    WindowEncoder,
+    pick_device,
+)
 from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
 from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
 from audiocodec.model.config import ModelConfig
@@ -136,9 +147,32 @@ class Codec:
                 f"samples are shaped {tuple(wav.shape)}; they must be (batch, 1, n_samples) or "
                 "(n_samples,), and not empty"
             )
-        stream = self.stream_encoder(len(wav) if wav.ndim == 3 else 1, n_codebooks)
+        stream = self._encoder(len(wav) if wav.ndim == 3 else 1, n_codebooks)
         codes = torch.cat([stream.push(wav), stream.flush()], dim=-1)
         return codes.numpy() if isinstance(wav, np.ndarray) else codes.to(wav.device)
+
+    def encode_many(
+        self, signals: Iterable[np.ndarray | Tensor], n_codebooks: int | None = None
+    ) -> Iterator[Tensor]:
+        """Turn many signals into codes, which come out in their order.
+
+        signals: each float (n_samples,), at the model's rate; taken as they are needed.
+        n_codebooks: only the first ones; all by default.
+        Yields int64 (n_codebooks, frames) on the CPU, as encode() gives it for the signal alone;
+        an empty signal has no frames. A GPU encodes equal-shaped windows of several signals side
+        by side, and never fills up one to the length of another.
+        Raises ArgumentError for another shape, and for samples that are not finite.
+        """
+        n_codebooks = self._checked_codebooks(n_codebooks)
+        if self.device.type != "cuda":
+            for signal in signals:
+                stream = self.stream_encoder(1, n_codebooks)
+                yield torch.cat([stream.push(signal), stream.flush()], dim=-1)[0]
+            return
+        together = ManyEncoder(self.model, n_codebooks, self.precision)
+        for signal in signals:
+            yield from together.push(signal)
+        yield from together.flush()
 
     def decode(self, codes: Wave, n_samples: int | None = None) -> Wave:
         """Turn codes into samples.
@@ -149,7 +183,7 @@ class Codec:
         Raises CodesError for codes that this model cannot have made.
         Source: arXiv 2306.06546, section 3.1.
         """
-        stream = self.stream_decoder(len(codes))
+        stream = self._decoder(len(codes))
         wav = torch.cat([stream.push(codes), stream.flush()], dim=-1)[..., :n_samples]
         return wav.numpy() if isinstance(codes, np.ndarray) else wav.to(codes.device)
 
@@ -216,15 +250,38 @@ class Codec:
         with open_audio(source, sample_rate) as audio, _binary_output(target, overwrite) as file:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
-            header = self._header(audio, measured, n_used, tags)
-            stream = self.stream_encoder(audio.channels, n_used)
-            pieces = codes_of(audio, header, stream, progress)
+            header = self.header_for(audio, measured, n_used, tags)
+            stream = self._encoder(audio.channels, n_used)
+            pieces = codes_of(model_blocks(audio, header), header, stream, progress)
             if file is None:
                 return DacFile(header, np.concatenate(list(pieces), axis=-1))
             with Writer(file, header) as writer:
                 for codes in pieces:
                     writer.write(codes)
             return header
+
+    def header_for(
+        self,
+        audio: AudioSource,
+        measured: Measured,
+        n_codebooks: int,
+        tags: Mapping[str, str] | None,
+    ) -> Header:
+        """What a .dac file of this programme says ahead of its codes; tags: instead of its own."""
+        return Header(
+            model=self.name,
+            fingerprint=self.fingerprint,
+            model_rate=self.sample_rate,
+            hop=self.hop,
+            sample_rate=audio.sample_rate,
+            channels=audio.channels,
+            n_samples=measured.n_samples,
+            n_codebooks=n_codebooks,
+            codebook_size=self.config.codebook_size,
+            gain=measured.gain,
+            alignment=self.config.alignment,
+            tags=dict(audio.tags if tags is None else tags),
+        )
 
     @overload
     def decompress(
@@ -320,28 +377,6 @@ class Codec:
             )
         return int(min(self.n_codebooks, kbps / each + 1e-9))
 
-    def _header(
-        self,
-        audio: AudioSource,
-        measured: Measured,
-        n_codebooks: int,
-        tags: Mapping[str, str] | None,
-    ) -> Header:
-        return Header(
-            model=self.name,
-            fingerprint=self.fingerprint,
-            model_rate=self.sample_rate,
-            hop=self.hop,
-            sample_rate=audio.sample_rate,
-            channels=audio.channels,
-            n_samples=measured.n_samples,
-            n_codebooks=n_codebooks,
-            codebook_size=self.config.codebook_size,
-            gain=measured.gain,
-            alignment=self.config.alignment,
-            tags=dict(audio.tags if tags is None else tags),
-        )
-
     def _decoded(self, file: BinaryIO, name: str, part: Part) -> Decoded:
         """Open a .dac file of either kind, check that it is this model's, and start decoding."""
         published = is_published(file.read(PREFIX_BYTES))
@@ -358,7 +393,20 @@ class Codec:
         expected = (self.sample_rate, self.hop, self.config.codebook_size)
         if (header.model_rate, header.hop, header.codebook_size) != expected:
             raise DamagedHeader(f"{name}: its header contradicts the model that it names")
-        return decoded(reader, self.stream_decoder, self.config, part)
+        return decoded(reader, self._decoder, self.config, part)
+
+    def _encoder(self, channels: int, n_codebooks: int | None) -> Encoder:
+        """For a signal that is not live: a GPU encodes many windows at a time."""
+        if self.device.type != "cuda":
+            return self.stream_encoder(channels, n_codebooks)
+        n_codebooks = self._checked_codebooks(n_codebooks)
+        return WindowEncoder(self.model, channels, n_codebooks, self.precision)
+
+    def _decoder(self, channels: int) -> Decoder:
+        whole_hops = self.config.decoded_length(1) == self.hop
+        if self.device.type != "cuda" or not whole_hops:
+            return self.stream_decoder(channels)
+        return WindowDecoder(self.model, channels, self.precision)
 
     def _windows(self, channels: int, padded: bool) -> StreamDecoder:
         return StreamDecoder(self.model, channels, precision=self.precision, padded=padded)

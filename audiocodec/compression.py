@@ -3,7 +3,7 @@
 May import: torch, numpy, engine, container, audio, errors.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ import torch
 
 from audiocodec.audio import AudioSource, LoudnessMeter, normalizing_gain, resampled
 from audiocodec.container import Header
-from audiocodec.engine import StreamEncoder
+from audiocodec.engine import Encoder
 from audiocodec.errors import AudioError
 
 Progress = Callable[[int, int], None]  # samples done, samples in all
@@ -53,15 +53,20 @@ def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
     return Measured(n_samples, gain)
 
 
-def codes_of(
-    audio: AudioSource, header: Header, stream: StreamEncoder, progress: Progress | None
-) -> Iterator[np.ndarray]:
-    """Encode the programme; yields uint16 (channels, n_codebooks, some frames), in order."""
-    n_total = header.n_model_samples or 0
+def model_blocks(audio: AudioSource, header: Header) -> Iterator[np.ndarray]:
+    """The programme as the network takes it, float32 (channels, any number), in order."""
     gain = np.float32(header.gain)
     for block in resampled(audio.blocks(), header.sample_rate, header.model_rate, header.channels):
-        samples = torch.from_numpy(np.ascontiguousarray(block.T) * gain)
-        yield _stored(stream.push(samples[:, None]))
+        yield np.ascontiguousarray(block.T) * gain
+
+
+def codes_of(
+    blocks: Iterable[np.ndarray], header: Header, stream: Encoder, progress: Progress | None
+) -> Iterator[np.ndarray]:
+    """Encode model_blocks(); yields uint16 (channels, n_codebooks, some frames), in order."""
+    n_total = header.n_model_samples or 0
+    for block in blocks:
+        yield _stored(stream.push(torch.from_numpy(block)[:, None]))
         if progress:
             progress(stream.n_samples, n_total)
     yield _stored(stream.flush())

@@ -15,7 +15,7 @@ import torch
 from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
 from audiocodec.compression import Progress
 from audiocodec.container import PublishedFile, Reader
-from audiocodec.engine import StreamDecoder
+from audiocodec.engine import Decoder, StreamDecoder
 from audiocodec.errors import ArgumentError, ContainerError
 from audiocodec.model.config import ModelConfig
 
@@ -68,7 +68,7 @@ class Decoded:
 
 def decoded(
     reader: Reader,
-    new_stream: Callable[[int], StreamDecoder],
+    new_stream: Callable[[int], Decoder],
     config: ModelConfig,
     part: Part,
 ) -> Decoded:
@@ -107,7 +107,7 @@ def decoded(
 
 def _decoded_frames(
     reader: Reader,
-    new_stream: Callable[[int], StreamDecoder],
+    new_stream: Callable[[int], Decoder],
     config: ModelConfig,
     part: Part,
     first: int,
@@ -130,7 +130,7 @@ class _Run:
     """Frames without a gap, through one decoder stream."""
 
     def __init__(
-        self, new_stream: Callable[[int], StreamDecoder], config: ModelConfig, channels: int
+        self, new_stream: Callable[[int], Decoder], config: ModelConfig, channels: int
     ) -> None:
         self.stream, self.hop, self.channels = new_stream(channels), config.hop, channels
         self.n_missing = 0  # samples of the frames that have been pushed

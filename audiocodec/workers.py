@@ -6,10 +6,11 @@ May import: the standard library; torch only inside a worker.
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -49,8 +50,17 @@ def submit_all(
 
 
 def _begin(n_threads: int) -> None:
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["NUMBA_NUM_THREADS"] = str(n_threads)  # read when numba is imported
     import torch
 
     torch.set_num_threads(n_threads)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def _end_with_parent() -> None:
+    """A process whose parent was killed would wait for work for ever."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

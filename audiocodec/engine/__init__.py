@@ -2,5 +2,20 @@
 
 from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder
 from audiocodec.engine.precision import Precision, pick_device
+from audiocodec.engine.windows import ManyEncoder, WindowDecoder, WindowEncoder
 
-__all__ = ["BLOCK_FRAMES", "Precision", "StreamDecoder", "StreamEncoder", "pick_device"]
+__all__ = [
+    "BLOCK_FRAMES",
+    "Decoder",
+    "Encoder",
+    "ManyEncoder",
+    "Precision",
+    "StreamDecoder",
+    "StreamEncoder",
+    "WindowDecoder",
+    "WindowEncoder",
+    "pick_device",
+]
+
+Encoder = StreamEncoder | WindowEncoder
+Decoder = StreamDecoder | WindowDecoder

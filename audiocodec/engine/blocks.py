@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from audiocodec.engine.precision import Precision
-from audiocodec.engine.stream import stream_of
+from audiocodec.engine.stream import Setting, stream_of
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.model.network import DAC
 
@@ -51,17 +51,36 @@ class Regrouped:
         return joined
 
 
-class _Ended:
-    """What both streams share: they end once, and say so if used afterwards."""
+class _Network:
+    """What both streams share: a network that runs block by block, and ends once."""
 
-    ended = False
+    def __init__(
+        self, model: DAC, network: nn.Module, batch: int, precision: Precision, padded: bool = True
+    ) -> None:
+        weight = next(network.parameters())
+        self.batch, self.precision, self.device = batch, precision, weight.device
+        self.config, self.quantizer = model.config, model.quantizer
+        self._arithmetic = precision.arithmetic(self.device, weight.dtype)
+        self._stream = stream_of(network, Setting(batch, self._arithmetic, padded))
+        self.ended = False
+
+    def end(self) -> None:
+        """Nothing may be pushed from now on."""
+        self._check_open()
+        self.ended = True
 
     def _check_open(self) -> None:
         if self.ended:
             raise ArgumentError("this stream has been flushed; open a new one for another signal")
 
+    def step(self, x: Tensor, last: bool) -> Tensor:
+        """The next block through the network, (B, C, T) -> float32 (B, C', what is complete)."""
+        with self.precision.context(self.device):
+            rows = x.transpose(1, 2).to(self._arithmetic.signal)
+            return self._stream.step(rows, last).transpose(1, 2).float()
 
-class StreamEncoder(_Ended):
+
+class StreamEncoder(_Network):
     """Samples in, codes out.
 
     latency: once `latency` samples have been pushed after the first sample of a frame, the
@@ -76,12 +95,9 @@ class StreamEncoder(_Ended):
         block_frames: int = BLOCK_FRAMES,
         precision: Precision | None = None,
     ) -> None:
-        self.config, self.quantizer = model.config, model.quantizer
+        super().__init__(model, model.encoder, batch, precision or Precision())
         self.n_codebooks = n_codebooks or model.config.n_codebooks
-        self.batch, self.precision = batch, precision or Precision()
-        self.device = next(model.parameters()).device
         self.latency = block_frames * self.config.hop + self.config.encoder_reach
-        self._network = stream_of(model.encoder, batch)
         self._samples = Regrouped(
             block_frames * self.config.hop, torch.zeros(batch, 1, 0, device=self.device)
         )
@@ -94,6 +110,13 @@ class StreamEncoder(_Ended):
         Returns int64 (B, n_codebooks, what is complete) on the CPU.
         Raises ArgumentError for another shape, and for samples that are not finite.
         """
+        samples = self.checked(samples).to(self.device)
+        blocks = self._samples.push(samples)
+        codes = [self.encode_block(block, last=False).cpu() for block in blocks]
+        return torch.cat(codes, dim=-1) if codes else self.no_codes()
+
+    def checked(self, samples: "Tensor | np.ndarray") -> Tensor:
+        """The samples as float32 (B, 1, any number), counted. Raises ArgumentError."""
         self._check_open()
         samples = _tensor(samples)
         if samples.dim() == 1:
@@ -108,34 +131,32 @@ class StreamEncoder(_Ended):
                 f"NaN or infinity among the {samples.shape[-1]} samples from {self.n_samples} on"
             )
         self.n_samples += samples.shape[-1]
-        samples = samples.to(torch.float32).to(self.device)
-        codes = [self._encode(block, last=False) for block in self._samples.push(samples)]
-        return torch.cat(codes, dim=-1) if codes else self._no_codes()
+        return samples.to(torch.float32)
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the signal: the codes that are left, zeros filling the last frame."""
-        self._check_open()
-        self.ended = True
+        self.end()
         if not self.n_samples:
-            return self._no_codes()
+            return self.no_codes()
         rest = self._samples.rest()
         missing = -rest.shape[-1] % self.config.hop
-        return self._encode(torch.nn.functional.pad(rest, (0, missing)), last=True)
+        return self.encode_block(torch.nn.functional.pad(rest, (0, missing)), last=True).cpu()
 
-    def _encode(self, block: Tensor, last: bool) -> Tensor:
-        with self.precision.context(self.device):
-            latents = self._network.step(block, last)
+    def encode_block(self, block: Tensor, last: bool) -> Tensor:
+        """The next samples (B, 1, T), whole frames -> what codes are complete, on the device."""
+        latents = self.step(block, last)
         with Precision().context(self.device):  # the look-up is always exact
             if not latents.shape[-1]:
-                return self._no_codes()
-            return self.quantizer.encode(latents.float(), self.n_codebooks).cpu()
+                return self.no_codes().to(self.device)
+            return self.quantizer.encode(latents, self.n_codebooks)
 
-    def _no_codes(self) -> Tensor:
+    def no_codes(self) -> Tensor:
+        """Of no frames."""
         return torch.zeros(self.batch, self.n_codebooks, 0, dtype=torch.int64)
 
 
-class StreamDecoder(_Ended):
+class StreamDecoder(_Network):
     """Codes in, samples out.
 
     latency: once the codes of `latency` samples (whole frames) have been pushed after a frame,
@@ -150,11 +171,8 @@ class StreamDecoder(_Ended):
         precision: Precision | None = None,
         padded: bool = True,
     ) -> None:
-        self.config, self.quantizer = model.config, model.quantizer
-        self.batch, self.precision = batch, precision or Precision()
-        self.device = next(model.parameters()).device
+        super().__init__(model, model.decoder, batch, precision or Precision(), padded)
         self.latency = (block_frames + self.config.decoder_context) * self.config.hop
-        self._network = stream_of(model.decoder, batch, padded)
         empty = torch.zeros(batch, self.config.latent_dim, 0, device=self.device)
         self._latents = Regrouped(block_frames, empty)
 
@@ -165,32 +183,37 @@ class StreamDecoder(_Ended):
         The number of codebooks may change from push to push.
         Raises CodesError for codes that the model cannot have made.
         """
-        self._check_open()
-        codes = self.quantizer.checked(_tensor(codes))
-        if len(codes) != self.batch:
-            raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
-        samples = [torch.zeros(self.batch, 1, 0)]
+        codes = self.checked(codes)
+        samples = [self.no_samples()]
         for part in codes.split(self._latents.size, dim=-1):  # few latents at a time
-            for block in self._latents.push(self._look_up(part)):
-                samples.append(self._decode(block, last=False))
+            for block in self._latents.push(self.look_up(part)):
+                samples.append(self.step(block, last=False).cpu())
         return torch.cat(samples, dim=-1)
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the codes: the samples that are left."""
-        self._check_open()
-        self.ended = True
-        return self._decode(self._latents.rest(), last=True)
+        self.end()
+        return self.step(self._latents.rest(), last=True).cpu()
 
-    def _look_up(self, codes: Tensor) -> Tensor:
+    def checked(self, codes: "Tensor | np.ndarray") -> Tensor:
+        """The codes as int64 (B, n_codebooks, any number). Raises CodesError."""
+        self._check_open()
+        codes = self.quantizer.checked(_tensor(codes))
+        if len(codes) != self.batch:
+            raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
+        return codes
+
+    def look_up(self, codes: Tensor) -> Tensor:
+        """Codes (B, n_codebooks, T) -> latents (B, D, T), on the device."""
         if not codes.shape[-1]:
             return self._latents.empty
         with Precision().context(self.device):
             return self.quantizer.decode(codes.to(self.device))
 
-    def _decode(self, latents: Tensor, last: bool) -> Tensor:
-        with self.precision.context(self.device):
-            return self._network.step(latents, last).float().cpu()
+    def no_samples(self) -> Tensor:
+        """Of no frames."""
+        return torch.zeros(self.batch, 1, 0)
 
 
 def _tensor(x: "Tensor | np.ndarray") -> Tensor:

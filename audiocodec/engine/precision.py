@@ -27,6 +27,16 @@ class Precision:
         if self.name not in PRECISIONS:
             raise ArgumentError(f"precision {self.name!r} is none of {', '.join(PRECISIONS)}")
 
+    def arithmetic(self, device: torch.device, weights: torch.dtype) -> "Arithmetic":
+        """What the networks compute in, with weights of this type."""
+        if self.name == "fast" and computes_bfloat16(device):
+            # A CPU keeps float32 between layers: its convolutions of several taps are faster in
+            # few float32 products than in many bfloat16 ones, unless it has tiles of bfloat16.
+            signal = weights if device.type == "cpu" else torch.bfloat16
+            few = device.type == "cpu" and not _capabilities().get("amx_bf16")
+            return Arithmetic(signal, torch.bfloat16, few)
+        return Arithmetic(weights, weights, device.type == "cpu" and weights == torch.float32)
+
     @contextmanager
     def context(self, device: torch.device) -> Iterator[None]:
         """Settings for one block; they are put back afterwards."""
@@ -38,11 +48,18 @@ class Precision:
                         enabled=True, benchmark=fast, deterministic=not fast, allow_tf32=fast
                     )
                 )
-            if fast and computes_bfloat16(device):
-                stack.enter_context(torch.autocast(device.type, dtype=torch.bfloat16))
-            else:
-                stack.enter_context(torch.autocast(device.type, enabled=False))
+            # Whatever the caller computes in, it does not reach in here.
+            stack.enter_context(torch.autocast(device.type, enabled=False))
             yield
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """What the networks compute in."""
+
+    signal: torch.dtype  # between layers
+    products: torch.dtype  # in matrix products and convolutions
+    transforms: bool  # save products by transforms in float32 where there are several taps
 
 
 def computes_bfloat16(device: torch.device) -> bool:
@@ -50,11 +67,14 @@ def computes_bfloat16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        capability: dict[str, object] = getattr(
-            torch.cpu, "get_capabilities", dict
-        )()  # not in every torch
-        return bool(capability.get("avx512_bf16") or capability.get("amx_bf16"))
+        return bool(_capabilities().get("avx512_bf16") or _capabilities().get("amx_bf16"))
     return False
+
+
+def _capabilities() -> dict[str, object]:
+    """Of the CPU; not every torch tells."""
+    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return told
 
 
 def pick_device(name: str) -> torch.device:

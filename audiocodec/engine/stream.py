@@ -6,18 +6,20 @@ the half of its last output that is not complete yet, each residual unit the inp
 convolutions have not caught up with. Zeros are padded where the signal begins and ends, nowhere
 else. Unpadded streams leave them out: that is how the published tool decodes its windows.
 
-Shapes: B batch, C channels, T time steps; any T, 0 too. May import: torch, model, errors,
-engine.snake.
+Shapes: B batch, T time steps, C channels, which lie side by side: (B, T, C); any T, 0 too.
+May import: torch, model, engine.kernels, engine.packing, engine.precision.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from audiocodec.engine.snake import SnakeInto
+from audiocodec.engine.kernels import SnakeRows
+from audiocodec.engine.packing import pack
+from audiocodec.engine.precision import Arithmetic
 from audiocodec.model.decoder import Decoder, DecoderStage
 from audiocodec.model.encoder import Encoder, EncoderStage
 from audiocodec.model.layers import ResidualUnit, Snake, UpConv
@@ -31,6 +33,20 @@ class Stream(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Setting:
+    """What the streams of one signal, or of a batch of them, have in common."""
+
+    batch: int
+    arithmetic: Arithmetic
+    padded: bool = True
+
+    def zeros(self, n: int, conv: nn.Conv1d | UpConv) -> Tensor:
+        """Time steps before a convolution."""
+        shape = (self.batch, n, conv.in_channels)
+        return conv.weight.new_zeros(shape, dtype=self.arithmetic.signal)
+
+
 class PointStream:
     """A layer that looks at one time step only."""
 
@@ -38,126 +54,116 @@ class PointStream:
         self.layer = layer
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        return self.layer(x) if x.shape[-1] else x
+        return self.layer(x) if x.shape[1] else x
 
 
 class SnakeStream:
     """A Snake that no convolution follows directly."""
 
     def __init__(self, snake: Snake) -> None:
-        self.into = SnakeInto(snake)
+        self.snake = SnakeRows(snake)
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        out = torch.empty_like(x)
-        if x.shape[-1]:
-            self.into(x, out)
-        return out
+        return self.snake(x, torch.empty_like(x)) if x.shape[1] else x
 
 
 class ConvStream:
-    """A convolution, with the Snake before it if there is one; it keeps its left context.
+    """A convolution, with the Snakes beside it if there are any; it keeps its left context.
 
-    Snake writes right behind the context, so that nothing is copied to join the two.
+    The Snake before it writes right behind the context, so that nothing is copied to join the two.
     """
 
     def __init__(
-        self, conv: nn.Conv1d, batch: int, padded: bool, snake: Snake | None = None
+        self,
+        conv: nn.Conv1d | UpConv,
+        setting: Setting,
+        edges: tuple[int, int],
+        before: Snake | None = None,
+        behind: Snake | None = None,
     ) -> None:
-        self.conv, self.stride, self.dilation = conv, conv.stride[0], conv.dilation[0]
-        self.span = self.dilation * (conv.kernel_size[0] - 1) + 1
-        self.padding = int(conv.padding[0]) if padded else 0
-        self.pending = conv.weight.new_zeros(batch, conv.in_channels, self.padding)  # type: ignore[arg-type]
-        self.fill = SnakeInto(snake) if snake else copy_into
+        """edges: zeros at the begin and at the end of the signal."""
+        self.layer, (first, self.edge) = pack(conv, setting.arithmetic), edges
+        self.pending = setting.zeros(first, conv)
+        self.channels = conv.out_channels
+        self.fill = SnakeRows(before) if before else copy_into
+        self.behind = SnakeRows(behind) if behind else None
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        x = self._joined(x, self.padding if last else 0)
-        n_out = max(0, (x.shape[-1] - self.span) // self.stride + 1)
-        self.pending = x[..., n_out * self.stride :].clone()  # a view would keep all of x alive
+        x = self._joined(x, self.edge if last else 0)
+        group, groups = self.layer.group, x.shape[1] // self.layer.group
+        n_out = max(0, groups - self.layer.span + 1)
+        self.pending = x[:, n_out * group :].clone()  # a view would keep all of x alive
         if not n_out:
-            return x.new_empty(x.shape[0], self.conv.out_channels, 0)
-        return F.conv1d(
-            x, self.conv.weight, self.conv.bias, self.stride, padding=0, dilation=self.dilation
-        )
+            return x.new_empty(len(x), 0, self.channels)
+        grouped = x[:, : groups * group].unflatten(1, (groups, group)).flatten(2)
+        y = self.layer.run(grouped, self.behind)
+        return y.unflatten(2, (self.layer.ungroup, -1)).flatten(1, 2)
 
     def _joined(self, x: Tensor, edge: int) -> Tensor:
         """Context, what comes in, and zeros at the end of the signal, in one tensor."""
-        n_before, n = self.pending.shape[-1], x.shape[-1]
-        joined = self.pending.new_empty(x.shape[0], x.shape[1], n_before + n + edge)
-        joined[..., :n_before] = self.pending
-        joined[..., n_before + n :] = 0
+        n_before, n = self.pending.shape[1], x.shape[1]
+        joined = self.pending.new_empty(len(x), n_before + n + edge, x.shape[2])
+        joined[:, :n_before] = self.pending
+        joined[:, n_before + n :] = 0
         if n:
-            self.fill(x, joined[..., n_before : n_before + n])
+            self.fill(x, joined[:, n_before : n_before + n])
         return joined
 
 
-def copy_into(x: Tensor, out: Tensor) -> None:
+def copy_into(x: Tensor, out: Tensor) -> Tensor:
     """What takes the place of a Snake where there is none."""
-    out.copy_(x)
+    return out.copy_(x)
+
+
+def conv_stream(
+    conv: nn.Conv1d, setting: Setting, before: Snake | None = None, behind: Snake | None = None
+) -> ConvStream:
+    """A convolution, padded at both ends of the signal or not at all."""
+    padding = int(conv.padding[0]) if setting.padded else 0
+    return ConvStream(conv, setting, (padding, padding), before, behind)
 
 
 class UpConvStream:
-    """A transposed convolution of kernel 2s; it keeps the last s outputs, half complete.
+    """A transposed convolution, which crops the ends of its output.
 
-    Each input makes 2s outputs, the first s of which add to the last s of the input before: one
-    product of matrices, which is several times faster than transposed convolution is on a CPU.
+    In the full output, the first input makes s samples more than it completes, and so does the
+    last: a zero at each end of the signal stands for the inputs that are not there.
     """
 
-    def __init__(self, conv: UpConv, batch: int, padded: bool) -> None:
-        self.bias, self.stride, self.channels = conv.bias, conv.stride[0], conv.out_channels
-        self.to_crop = conv.crop_left if padded else 0
-        self.crop_right = conv.crop_right if padded else 0
-        self.weight = conv.weight.detach().flatten(1)  # (C, C' 2s), the same memory
-        self.tail = conv.weight.new_zeros(batch, conv.out_channels, self.stride)
+    def __init__(self, conv: UpConv, setting: Setting, before: Snake | None = None) -> None:
+        self.conv = ConvStream(conv, setting, (1, 1), before)
+        self.to_crop = conv.crop_left if setting.padded else 0
+        self.crop_right = conv.crop_right if setting.padded else 0
         self.begun = False
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        parts = []
-        if x.shape[-1]:
-            self.begun = True
-            parts.append(self._outputs(x))
-        if last and self.begun:
-            parts.append(self.tail[..., : self.stride - self.crop_right])
-        if not parts:
-            return x.new_empty(x.shape[0], self.channels, 0)
-        y = torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
-        y, self.to_crop = y[..., self.to_crop :], max(0, self.to_crop - y.shape[-1])
-        return y.add_(self.bias[:, None]) if self.bias is not None else y
-
-    def _outputs(self, x: Tensor) -> Tensor:
-        """The outputs (B, C', T s) that are complete, the first with the last tail."""
-        made = torch.matmul(x.transpose(1, 2), self.weight)  # (B, T, C' 2s)
-        made = made.unflatten(2, (self.channels, 2 * self.stride)).transpose(1, 2)
-        first, second = made.split(self.stride, dim=-1)  # (B, C', T, s) each
-        y = torch.empty_like(first, memory_format=torch.contiguous_format)  # (B, C', T, s)
-        y[:, :, 0] = first[:, :, 0] + self.tail
-        torch.add(first[:, :, 1:], second[:, :, :-1], out=y[:, :, 1:])
-        self.tail = second[:, :, -1].clone()
-        return y.flatten(2)
+        self.begun = self.begun or x.shape[1] > 0
+        ends = last and self.begun
+        y = self.conv.step(x, ends)
+        cropped = y[:, self.to_crop : y.shape[1] - (self.crop_right if ends else 0)]
+        self.to_crop = max(0, self.to_crop - y.shape[1])
+        return cropped
 
 
 class ResidualStream:
     """A residual unit; the way around its convolutions waits for them."""
 
-    def __init__(self, unit: ResidualUnit, batch: int, padded: bool) -> None:
-        self.inner = Row(
-            [
-                ConvStream(unit.conv1, batch, padded, unit.snake1),
-                ConvStream(unit.conv2, batch, padded, unit.snake2),
-            ]
-        )
-        self.waiting = unit.conv1.weight.new_zeros(batch, unit.conv1.in_channels, 0)
+    def __init__(self, unit: ResidualUnit, setting: Setting) -> None:
+        self.dilated = conv_stream(unit.conv1, setting, unit.snake1, unit.snake2)
+        self.pointwise = conv_stream(unit.conv2, setting)
+        self.waiting = setting.zeros(0, unit.conv1)
         # Unpadded, the convolutions give less than came in: the way around loses as much.
-        self.to_crop = 0 if padded else int(unit.conv1.padding[0])
+        self.to_crop = 0 if setting.padded else int(unit.conv1.padding[0])
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        y = self.inner.step(x, last)
-        around = torch.cat([self.waiting, x], dim=-1) if self.waiting.shape[-1] else x
-        around, self.to_crop = (
-            around[..., self.to_crop :],
-            max(0, self.to_crop - around.shape[-1]),
-        )
-        self.waiting = around[..., y.shape[-1] :].clone()
-        return y.add_(around[..., : y.shape[-1]])
+        y = self.pointwise.step(self.dilated.step(x, last), last)
+        x, self.to_crop = x[:, self.to_crop :], max(0, self.to_crop - x.shape[1])
+        n, n_waiting = y.shape[1], self.waiting.shape[1]
+        y[:, :n_waiting] += self.waiting[:, :n]
+        y[:, n_waiting:] += x[:, : max(0, n - n_waiting)]
+        rest = [self.waiting[:, n:], x[:, max(0, n - n_waiting) :]]
+        self.waiting = torch.cat(rest, dim=1)
+        return y
 
 
 class Row:
@@ -172,32 +178,34 @@ class Row:
         return x
 
 
-def stream_of(network: nn.Module, batch: int, padded: bool = True) -> Stream:
+def stream_of(network: nn.Module, setting: Setting) -> Stream:
     """A fresh stream over an encoder or decoder, or a part of one."""
     if isinstance(network, UpConv):
-        return UpConvStream(network, batch, padded)
+        return UpConvStream(network, setting)
     if isinstance(network, nn.Conv1d):
-        return ConvStream(network, batch, padded)
+        return conv_stream(network, setting)
     if isinstance(network, ResidualUnit):
-        return ResidualStream(network, batch, padded)
+        return ResidualStream(network, setting)
     if isinstance(network, Snake):
         return SnakeStream(network)
     if isinstance(network, nn.Tanh):
         return PointStream(network)
     if isinstance(network, nn.Sequential | Encoder | EncoderStage | Decoder | DecoderStage):
         # Their parts are registered in the order in which the signal passes them.
-        return Row(list(_streams(list(network.children()), batch, padded)))
+        return Row(list(_streams(list(network.children()), setting)))
     raise TypeError(f"no stream for {type(network).__name__}")
 
 
-def _streams(parts: list[nn.Module], batch: int, padded: bool) -> Iterator[Stream]:
+def _streams(parts: list[nn.Module], setting: Setting) -> Iterator[Stream]:
     """Of parts one behind the other; a Snake goes along with the convolution behind it."""
     before: list[nn.Module | None] = [None, *parts[:-1]]
     behind: list[nn.Module | None] = [*parts[1:], None]
     for previous, part, following in zip(before, parts, behind, strict=True):
-        if isinstance(part, Snake) and type(following) is nn.Conv1d:
+        if isinstance(part, Snake) and type(following) in (nn.Conv1d, UpConv):
             continue
         if type(part) is nn.Conv1d and isinstance(previous, Snake):
-            yield ConvStream(part, batch, padded, previous)
+            yield conv_stream(part, setting, previous)
+        elif type(part) is UpConv and isinstance(previous, Snake):
+            yield UpConvStream(part, setting, previous)
         else:
-            yield stream_of(part, batch, padded)
+            yield stream_of(part, setting)

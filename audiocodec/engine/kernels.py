@@ -1,0 +1,115 @@
+"""What a convolution needs beside products of matrices, compiled where that was possible.
+
+The kernels for a CPU (_kernels.c) are built when the package is installed and a C compiler is at
+hand; they compute in float32. On CUDA, Triton compiles the Snake where torch brought it. In all
+other cases torch does the same in several passes over memory. They round differently.
+
+Shapes: T time steps, C channels, P points of a transform, M tiles.
+May import: torch, model.layers, engine.transform, engine.triton_snake.
+"""
+
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor
+
+from audiocodec.engine.transform import Transform
+from audiocodec.model.layers import Snake
+
+try:
+    from audiocodec.engine import _kernels  # type: ignore[attr-defined]
+except ImportError:  # there was no compiler
+    _kernels = None
+HAS_TRITON = find_spec("triton") is not None  # importing it is slow
+
+
+class SnakeRows:
+    """The Snake of a signal whose channels lie side by side."""
+
+    def __init__(self, layer: Snake) -> None:
+        self.alpha = layer.alpha.detach()[0, :, 0].contiguous()
+        self.inverse = (self.alpha + 1e-9).reciprocal()
+
+    def __call__(self, x: Tensor, out: Tensor) -> Tensor:
+        """x, out: (..., C); out may be x, or a part of a longer tensor. Returns out."""
+        if is_compiled(x) and is_compiled(out):
+            for x_item, out_item in zip(_items(x), _items(out), strict=True):
+                addresses = (t.data_ptr() for t in (x_item, self.alpha, self.inverse, out_item))
+                _kernels.snake(*addresses, *x_item.shape, torch.get_num_threads())
+        elif x.is_cuda and HAS_TRITON:
+            from audiocodec.engine.triton_snake import snake
+
+            snake(x, self.alpha, self.inverse, out)
+        else:
+            square = torch.sin(self.alpha.to(x.dtype) * x).square_()
+            torch.addcmul(x, self.inverse.to(x.dtype), square, out=out)
+        return out
+
+    @property
+    def addresses(self) -> tuple[int, int]:
+        """For the kernels."""
+        return self.alpha.data_ptr(), self.inverse.data_ptr()
+
+
+def tiles_in(x: Tensor, shape: Transform, dilation: int, first: int, out: Tensor) -> None:
+    """Rows (T, C), zeros behind them -> factors (P, M, C) of the tiles from `first` on."""
+    n = out.shape[1]
+    if not (is_compiled(x) and is_compiled(out)):
+        rows = torch.arange(shape.points)[:, None] * dilation + _first_rows(
+            shape, dilation, first, n
+        )
+        padded = torch.nn.functional.pad(x, (0, 0, 0, max(0, int(rows.max()) + 1 - len(x))))
+        taken = padded[rows.to(x.device)]
+        out.copy_((shape.into.to(x) @ taken.flatten(1)).view_as(out))
+        return
+    zeros = x.new_zeros(x.shape[1])
+    _kernels.tiles_in(
+        x.data_ptr(), shape.weights_in.data_ptr(), out.data_ptr(), shape.pairs, shape.outputs,
+        dilation, *x.shape, first, n, zeros.data_ptr(), torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def tiles_out(
+    v: Tensor,
+    shape: Transform,
+    dilation: int,
+    first: int,
+    bias: Tensor,
+    snake: SnakeRows | None,
+    out: Tensor,
+) -> None:
+    """Products (P, M, C) -> the rows of the tiles from `first` on in out (all rows, C)."""
+    n, channels = v.shape[1:]
+    if not (is_compiled(v) and is_compiled(out)):
+        rows = torch.arange(shape.outputs)[:, None] * dilation
+        rows = (rows + _first_rows(shape, dilation, first, n)).to(v.device)
+        y = (shape.back.to(v) @ v.flatten(1)).view(shape.outputs, n, channels) + bias
+        out[rows] = snake(y, y) if snake else y
+        return
+    _kernels.tiles_out(
+        v.data_ptr(), shape.weights_out.data_ptr(), bias.data_ptr(),
+        *(snake.addresses if snake else (0, 0)), out.data_ptr(), shape.pairs, shape.outputs,
+        dilation, channels, first, n, torch.get_num_threads(),
+    )  # fmt: skip
+
+
+def is_compiled(x: Tensor) -> bool:
+    """Whether the kernels take the tensor: float32 on a CPU, each item's rows in one piece."""
+    return (
+        _kernels is not None
+        and x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and x.stride(-1) == 1
+        and (x.dim() < 2 or x.stride(-2) == x.shape[-1])
+    )
+
+
+def _items(x: Tensor) -> tuple[Tensor, ...]:
+    """The items of a batch, or the one there is."""
+    return x.unbind(0) if x.dim() > 2 else (x,)
+
+
+def _first_rows(shape: Transform, dilation: int, first: int, n: int) -> Tensor:
+    """The first row of each tile: `dilation` tiles interleave."""
+    tile = torch.arange(first, first + n)
+    return tile // dilation * dilation * shape.outputs + tile % dilation

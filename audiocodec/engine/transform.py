@@ -1,0 +1,95 @@
+"""The numbers of a fast convolution: m outputs of an r-tap filter from m + r - 1 products.
+
+A filter and a piece of signal are polynomials; their product is found from its values at
+m + r - 1 points (Toom and Cook), and the transposed algorithm gives the outputs of a
+correlation (Winograd, "Arithmetic Complexity of Computations", 1980, chapter 4). The points here
+are 0, pairs of +a and -a, and infinity: what the two of a pair share is computed once.
+
+Rounding grows with the number of points; these are the best of those tried, as rms error against
+float64 over 192 channels, where direct float32 makes 2e-7.
+May import: torch.
+"""
+
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+POINTS = {
+    1: (1.0,),
+    2: (0.5, 2.0),
+    3: (0.5, 1.0, 2.0),  # 1.3e-6 for 2 outputs of 7 taps
+    4: (0.5, 0.8, 1.25, 2.0),  # 2.9e-6 for 4
+    5: (0.25, 0.75, 1.0, 4 / 3, 4.0),  # 7.8e-6 for 6
+}
+
+
+class Transform:
+    """The matrices for a number of taps and of pairs of points.
+
+    pairs p, points 2p + 2, taps r, outputs m = 2p + 3 - r.
+    """
+
+    def __init__(self, taps: int, pairs: int) -> None:
+        self.taps, self.pairs = taps, pairs
+        self.points = 2 * pairs + 2
+        self.outputs = self.points + 1 - taps
+        self.finite = [0.0, *(s * a for a in POINTS[pairs] for s in (1, -1))]
+
+    @cached_property
+    def into(self) -> Tensor:
+        """float64 (points, points): signal to factors."""
+        return self._polynomials / self._scale
+
+    @cached_property
+    def of_weights(self) -> Tensor:
+        """float64 (points, taps): filter to factors."""
+        points = torch.tensor(self.finite, dtype=torch.float64)
+        apart = (points[:, None] - points).fill_diagonal_(1).prod(dim=1, keepdim=True)
+        at_infinity = torch.nn.functional.one_hot(torch.tensor([self.taps - 1]), self.taps)
+        powers = points[:, None] ** torch.arange(self.taps)
+        return torch.cat([powers / apart, at_infinity]) * self._scale
+
+    @cached_property
+    def back(self) -> Tensor:
+        """float64 (outputs, points): products to signal."""
+        points = torch.tensor(self.finite, dtype=torch.float64)
+        powers = points ** torch.arange(self.outputs)[:, None]
+        last = torch.zeros(self.outputs, 1, dtype=torch.float64)
+        last[-1] = 1
+        return torch.cat([powers, last], dim=1)
+
+    @cached_property
+    def weights_in(self) -> Tensor:
+        """What the kernel needs of `into`: its even and odd halves, float32."""
+        even, odd = self.into[:, 0::2], self.into[:, 1::2]
+        parts = [even[0], odd[-1]]
+        for j in range(1, self.points - 1, 2):
+            parts += [even[j, 1:], odd[j, : self.pairs]]
+        return torch.cat(parts).float().contiguous()
+
+    @cached_property
+    def weights_out(self) -> Tensor:
+        """What the kernel needs of `back`: float32 (outputs, pairs)."""
+        return self.back[:, 1:-1:2].float().contiguous()
+
+    @cached_property
+    def _polynomials(self) -> Tensor:
+        """A row for each point, zero at all others; coefficients, the constant first."""
+        finite = self.finite
+        rows = [_polynomial(finite[:j] + finite[j + 1 :]) for j in range(len(finite))]
+        return torch.nn.utils.rnn.pad_sequence([_polynomial(finite), *rows], True).roll(-1, 0)
+
+    @cached_property
+    def _scale(self) -> Tensor:
+        """Factors of about one size in every row; powers of two round nothing."""
+        return 2.0 ** self._polynomials.abs().sum(dim=1, keepdim=True).log2().round()
+
+
+def _polynomial(roots: list[float]) -> Tensor:
+    """The coefficients of the product of (x - root), the constant first."""
+    product = torch.ones(1, dtype=torch.float64)
+    for root in roots:
+        shifted = torch.cat([torch.zeros(1, dtype=torch.float64), product])
+        product = shifted - root * torch.nn.functional.pad(product, (0, 1))
+    return product

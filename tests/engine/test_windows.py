@@ -1,0 +1,117 @@
+"""Many windows at a time give the codes and the samples of one stream."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiocodec.engine.windows import Cutter, ManyEncoder, WindowDecoder, WindowEncoder
+from audiocodec.errors import ArgumentError, CodesError
+from tests.conftest import noise
+from tests.engine.test_streams import MODELS, cut, cuts, decoded, encoded
+
+aligned = st.sampled_from([model for (_, name), model in MODELS.items() if name == "aligned"])
+
+
+@given(
+    size=st.integers(1, 9),
+    context=st.integers(1, 3),
+    n=st.integers(0, 200),
+    most=st.integers(1, 4),
+    sizes=cuts,
+)
+def test_windows_hold_every_step_once_and_what_is_around_it(size, context, n, most, sizes):
+    """Whatever is pushed: the wanted parts make up the signal, the rest is its neighbourhood."""
+    signal = torch.arange(1, n + 1)[None, None]
+    cutter = Cutter(size, context, most)
+    found = [window for part in cut(signal, sizes) for window in cutter.push(part)]
+    found += cutter.end()
+    position = 0
+    for x, windows, drop, keep in found:
+        assert windows <= most
+        for row in x[:, 0]:
+            wanted = row[drop : drop + keep]
+            assert wanted.tolist() == list(range(position + 1, position + keep + 1))
+            first, last = max(0, position - context), min(n, position + keep + context)
+            assert row.tolist() == list(range(first + 1, last + 1))
+            position += keep
+    assert position == n
+
+
+@given(model=aligned, n_samples=st.integers(1, 6000), sizes=cuts, batch=st.integers(1, 2))
+def test_codes_are_those_of_a_stream(model, n_samples, sizes, batch):
+    """For any strides, lengths and cuts."""
+    x = noise(n_samples, batch)
+    windows = WindowEncoder(model, batch, window_frames=20)
+    parts = [windows.push(part) for part in cut(x, sizes)]
+    codes = torch.cat([*parts, windows.flush()], dim=-1)
+    assert torch.equal(codes, encoded(model, x))
+    assert windows.n_samples == n_samples
+
+
+@given(model=aligned, n_frames=st.integers(1, 500), sizes=cuts, batch=st.integers(1, 2))
+def test_samples_are_those_of_a_stream(model, n_frames, sizes, batch):
+    """Likewise, within rounding."""
+    codes = torch.randint(0, 64, (batch, 3, n_frames), generator=torch.Generator().manual_seed(2))
+    windows = WindowDecoder(model, batch, window_frames=20)
+    parts = [windows.push(part) for part in cut(codes, sizes)]
+    audio = torch.cat([*parts, windows.flush()], dim=-1)
+    torch.testing.assert_close(audio, decoded(model, codes), atol=2e-5, rtol=0)
+
+
+@settings(max_examples=20)
+@given(
+    model=aligned, lengths=st.lists(st.integers(0, 6000), max_size=30), window=st.integers(1, 30)
+)
+def test_many_signals_together_have_the_codes_of_each_alone(model, lengths, window):
+    """Of any lengths, in their order, none filled up to another."""
+    signals = [noise(n, seed=i)[0, 0] for i, n in enumerate(lengths)]
+    together = ManyEncoder(model, window_frames=window)
+    codes = [row for signal in signals for row in together.push(signal)]
+    codes += together.flush()
+    assert len(codes) == len(signals)
+    for row, signal in zip(codes, signals, strict=True):
+        assert torch.equal(row[None], encoded(model, signal[None, None]))
+
+
+def test_they_refuse_what_a_stream_refuses():
+    """And end once."""
+    model = next(iter(MODELS.values()))
+    with pytest.raises(ArgumentError, match="NaN"):
+        WindowEncoder(model).push(torch.full((1, 1, 5), torch.nan))
+    with pytest.raises(CodesError):
+        WindowDecoder(model).push(torch.full((1, 3, 5), 64))
+    encoder = WindowEncoder(model)
+    assert encoder.flush().shape == (1, 3, 0)
+    with pytest.raises(ArgumentError, match="flushed"):
+        encoder.push(noise(5))
+
+
+TRITON = """
+import torch
+from audiocodec.engine.kernels import SnakeRows
+from audiocodec.engine.triton_snake import snake
+from audiocodec.model.layers import Snake
+
+torch.manual_seed(0)
+for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 2e-2)):
+    layer = Snake(24).requires_grad_(False)
+    layer.alpha.uniform_(-3, 3)
+    rows = SnakeRows(layer)
+    x = torch.randn(2, 70, 24).to(dtype)
+    whole = torch.full((2, 80, 24), 7.0).to(dtype)
+    snake(x, rows.alpha, rows.inverse, whole[:, 4:74])
+    expected = rows(x.float(), torch.empty(2, 70, 24)).to(dtype)
+    torch.testing.assert_close(whole[:, 4:74], expected, rtol=tolerance, atol=tolerance)
+    assert (whole[:, :4] == 7).all() and (whole[:, 74:] == 7).all()
+"""
+
+
+def test_the_triton_snake_is_that_of_torch():
+    """In Triton's interpreter, which needs no GPU."""
+    environment = dict(os.environ, TRITON_INTERPRET="1")
+    subprocess.run([sys.executable, "-c", TRITON], check=True, env=environment)
