@@ -14,6 +14,7 @@ from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
 OPTIONAL_OPERANDS = ("output", "data", "model")  # "" where left out
+SEVERAL_OPERANDS = ("inputs",)  # the last operand: all words that are left, joined by newlines
 SEVERAL = ("codebooks", "ratings")  # flags of type str that take several words, joined by newlines
 
 
@@ -96,6 +97,8 @@ def _parser(prog: str, docstring: str, operands: list[Action]) -> _Parser:
 
 def _shown(operand: Action) -> str:
     name = operand.dest.upper()
+    if operand.dest in SEVERAL_OPERANDS:
+        return f"{name}..."
     return f"[{name}]" if operand.dest in OPTIONAL_OPERANDS else name
 
 
@@ -110,6 +113,8 @@ def _dashed(action: Action) -> Action:
 
 def _named(parser: _Parser, operands: list[Action], given: list[str]) -> dict[str, str]:
     names = [action.dest for action in operands]
+    if names and names[-1] in SEVERAL_OPERANDS and len(given) > len(names):
+        given = [*given[: len(names) - 1], "\n".join(given[len(names) - 1 :])]
     if len(given) > len(names):
         parser.error(f"one operand too many: {given[len(names)]!r}")
     values = dict(zip(names, given + [""] * len(names)))

@@ -1,0 +1,55 @@
+"""`audiocodec concat`: .dac files one after the other, without a model.
+
+May import: argbind, errors, cli; tokens only inside the command. Never torch.
+"""
+
+import math
+from contextlib import ExitStack
+
+import argbind
+
+from audiocodec.cli.batch import PIPE, opened
+from audiocodec.cli.crop import target_of
+from audiocodec.errors import ArgumentError
+
+
+@argbind.bind(without_prefix=True, positional=True, group="concat")
+def concat(
+    inputs: str,
+    out: str = "",
+    gain_db: float = math.nan,
+    overwrite: bool = False,
+    debug: bool = False,
+) -> int:
+    """Write .dac files of one model as one, in their order; nothing is encoded again.
+
+    Parameters
+    ----------
+    inputs : str
+        .dac files, or - for standard input
+    out : str
+        the .dac file to write, or -
+    gain_db : float
+        for files whose level was changed by different gains: the one that decoding takes back
+        from all; 0 leaves them at the level they were encoded at
+    overwrite : bool
+        replace a file that exists
+    debug : bool
+        show where an error came from
+    """
+    from audiocodec.tokens import editing
+
+    names = inputs.split("\n")
+    if not out:
+        raise ArgumentError("give --out with the .dac file to write, or -")
+    if names.count(PIPE) > 1:
+        raise ArgumentError("standard input can be read once; name - once")
+    with ExitStack() as stack:
+        files = [stack.enter_context(opened(name)) for name in names]
+        editing.concatenate(files, target_of(out), gain_of(gain_db), overwrite)
+    return 0
+
+
+def gain_of(gain_db: float) -> float | None:
+    """None where the flag was not given."""
+    return None if math.isnan(gain_db) else gain_db

@@ -1,0 +1,40 @@
+"""Tokens for generative models: from a folder of audio to training batches.
+
+    tokenizing   audio -> shards of tokens, resumable
+    shards       the three formats, written and read
+    patterns     codes <-> the sequences that models are trained on
+    dataset      shards -> crops -> batches
+    editing      token files and shards cut and joined, without re-encoding
+
+Names are imported from where they lie when they are first used: editing needs no torch.
+May import: importlib.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audiocodec.tokens.dataset import IterableTokenDataset as IterableTokenDataset
+    from audiocodec.tokens.dataset import TokenDataset as TokenDataset
+    from audiocodec.tokens.dataset import TokenSampler as TokenSampler
+    from audiocodec.tokens.dataset import collate as collate
+    from audiocodec.tokens.shards import TokenRow as TokenRow
+    from audiocodec.tokens.shards import open_shards as open_shards
+    from audiocodec.tokens.tokenizing import tokenize as tokenize
+
+_HOMES = {
+    "IterableTokenDataset": "dataset",
+    "TokenDataset": "dataset",
+    "TokenSampler": "dataset",
+    "collate": "dataset",
+    "TokenRow": "shards",
+    "open_shards": "shards",
+    "tokenize": "tokenizing",
+}
+__all__ = list(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,0 +1,98 @@
+"""Files to edit and to write, opened: a path, a binary file object or a pipe.
+
+May import: numpy, errors, files, container.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO
+
+import numpy as np
+
+from audiocodec.container import Header, Reader, is_published
+from audiocodec.errors import ContainerError
+from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
+
+Source = str | os.PathLike[str] | BinaryIO
+PREFIX_BYTES = 8  # tell one kind of file from another
+
+
+@dataclass(frozen=True, eq=False)
+class TokenFile:
+    """An open .dac file whose length is known: n_samples of each channel, n_frames."""
+
+    reader: Reader
+    n_samples: int
+    n_frames: int
+
+    @property
+    def header(self) -> Header:
+        """As the file has it; a length that it leaves open is in n_samples."""
+        return self.reader.header
+
+    @property
+    def path(self) -> str:
+        """What the file is called in messages."""
+        return self.reader.path
+
+    def codes(
+        self, n_codebooks: int, start: int = 0, stop: int | None = None
+    ) -> Iterator[np.ndarray]:
+        """Codes of frames start to stop: uint16 (channels, n_codebooks, some frames) each.
+
+        Raises ContainerError for a block that has fewer codebooks, or is damaged.
+        """
+        if start == (self.n_frames if stop is None else stop):
+            return
+        for block in self.reader.blocks(first_frame=start, stop_frame=stop):
+            found = block.codes.shape[1]
+            if found < n_codebooks:
+                at_s = block.first_frame / self.header.frame_rate
+                raise ContainerError(
+                    f"{self.path}: the block at {at_s:.1f} s has only {found} codebooks, not "
+                    f"{n_codebooks}; truncate the file to {found} first"
+                )
+            yield block.codes[:, :n_codebooks]
+
+
+@contextmanager
+def opened(source: Source) -> Iterator[TokenFile]:
+    """Open a .dac file; a pipe is first copied to a temporary file.
+
+    Raises ContainerError for what is not a whole .dac file of ours.
+    """
+    with _seekable(source) as file:
+        base, name = file.tell(), name_of(source)
+        published = is_published(file.read(PREFIX_BYTES))
+        file.seek(base)
+        if published:
+            raise ContainerError(
+                f"{name}: a file of the published tool cannot be edited; decode it and encode "
+                "the sound again"
+            )
+        reader = Reader(file, name)
+        yield TokenFile(reader, *reader.extent())
+
+
+@contextmanager
+def _seekable(source: Source) -> Iterator[BinaryIO]:
+    if isinstance(source, str | os.PathLike):
+        with open_binary(source) as file, _seekable(file) as seekable:
+            yield seekable
+    elif is_seekable(source):
+        yield source
+    else:
+        with spooled(source) as copy:
+            yield copy
+
+
+@contextmanager
+def output(target: Source, overwrite: bool) -> Iterator[BinaryIO]:
+    """A path, which appears whole or not at all, or a binary file object, a pipe too."""
+    if isinstance(target, str | os.PathLike):
+        with output_file(target, overwrite) as file:
+            yield file
+    else:
+        yield target

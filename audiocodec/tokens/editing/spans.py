@@ -1,0 +1,104 @@
+"""Ranges of a sound, in seconds or frames, and how many samples of sound frames are.
+
+May import: the standard library, errors, container.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from audiocodec.container import Header
+from audiocodec.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A range of whole frames: `duration` of them from `start` on; up to the end by default.
+
+    Raises ArgumentError for negative numbers.
+    """
+
+    start: int = 0
+    duration: int | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.start, self.duration, "frames")
+
+    def rounded(self, frame_rate: float) -> "Frames":
+        """Itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """A range in seconds; its two ends are moved to the nearest boundary of frames.
+
+    So it is exact to half a frame (6 ms for 44.1 kHz models), and ranges that follow each other
+    in seconds do so in frames, without a gap. Raises ArgumentError for negative numbers.
+    """
+
+    start: float = 0.0
+    duration: float | None = None
+
+    def __post_init__(self) -> None:
+        _check(self.start, self.duration, "seconds")
+
+    def rounded(self, frame_rate: float) -> Frames:
+        """The range in frames, of which there are `frame_rate` a second."""
+        first = round(self.start * frame_rate)
+        if self.duration is None or math.isinf(self.duration):
+            return Frames(first)
+        return Frames(first, round((self.start + self.duration) * frame_rate) - first)
+
+
+Span = Frames | Seconds
+
+
+def frames_in(span: Span, header: Header, n_frames: int, path: str) -> tuple[int, int]:
+    """First frame of a range, and the one after its last, which is at most the file's.
+
+    Raises ArgumentError if it starts beyond the end; it may be empty.
+    """
+    frames = span.rounded(header.frame_rate)
+    if frames.start > n_frames:
+        raise ArgumentError(
+            f"{path}: a start at frame {frames.start}, {frames.start / header.frame_rate:.2f} s, "
+            f"is beyond its end: frame {n_frames}, {n_frames / header.frame_rate:.2f} s"
+        )
+    if frames.duration is None:
+        return frames.start, n_frames
+    return frames.start, min(n_frames, frames.start + frames.duration)
+
+
+def most_samples(header: Header, n_frames: int) -> int:
+    """The longest sound, in samples at its own rate, that so many frames hold."""
+    return n_frames * header.hop * header.sample_rate // header.model_rate
+
+
+def moved_length(header: Header, n_samples: int, n_frames: int, by: int) -> int:
+    """Length of a sound when its end moves by some frames, earlier (negative) or later.
+
+    header: its rates. n_samples, n_frames: of the sound before, to which the end belongs.
+    Returns the samples that n_frames + by frames hold up to that end. Moving back gives n_samples
+    again, save where rates differ and the last frame holds less than one sample.
+    Raises ArgumentError where no length makes so many frames: a frame is less than a sample.
+    """
+    total, most = n_frames + by, most_samples(header, n_frames + by)
+    if n_samples < most_samples(header, n_frames):
+        least = most_samples(header, total - 1) + 1 if total else 0
+        # round() treats both directions alike (half to even), so that moves cancel out
+        shift = round(Fraction(by * header.hop * header.sample_rate, header.model_rate))
+        most = min(most, max(least, n_samples + shift))
+    if header.frames_of(most) != total:
+        raise ArgumentError(
+            f"no sound at {header.sample_rate} Hz is {total} frames long: a frame is shorter "
+            "than a sample"
+        )
+    return most
+
+
+def _check(start: float, duration: float | None, unit: str) -> None:
+    if not 0 <= start < math.inf:
+        raise ArgumentError(f"start is {start} {unit}; it must be 0 or later")
+    if duration is not None and not duration >= 0:
+        raise ArgumentError(f"duration is {duration} {unit}; it must be 0 or more")

@@ -1,0 +1,183 @@
+"""The folder of a job: where its files are, what of it is done, and that one run is at work.
+
+    job.json                   settings, model, types of the carried columns
+    items.jsonl                what is to be encoded, an item a line, in order
+    tokens-00000.parquet ...   shard k: rows of its items, in order (.tar, .safetensors)
+    errors.jsonl               items that could not be used, with the reason, in order
+    errors/tokens-00000.jsonl  the same of one shard, where it has any
+    .lock                      held by the run that is at work
+
+A part of the items is done when its shard is there, or when its errors tell of all its items and
+there is no shard to write. Every file is written beside and renamed, the errors of a part ahead
+of its shard; so a run that is killed at any moment leaves parts that are done and parts to do anew.
+May import: errors, files, tokens.inputs, tokens.shards.
+"""
+
+import fcntl
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiocodec.errors import CodecError, OutputError
+from audiocodec.files import output_file
+from audiocodec.tokens.inputs import Item
+from audiocodec.tokens.shards import ShardHeader, TokenRow, shard_name, write_shard
+
+ITEMS = "items.jsonl"
+JOB = "job.json"
+ERRORS = "errors.jsonl"
+
+
+class JobError(CodecError):
+    """A job that cannot go on as it is."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What tokens and shards follow from, model and inputs apart.
+
+    format: of the shards. n_codebooks: the first ones. normalize: as Codec.compress does.
+    precision: "exact" or "fast". shard_rows: items of a shard, at most.
+    """
+
+    format: str
+    n_codebooks: int
+    normalize: bool
+    precision: str
+    shard_rows: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """The items of one shard: n_items lines of items.jsonl from byte `offset` on."""
+
+    index: int
+    offset: int
+    n_items: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """An item that could not be used."""
+
+    id: str
+    source: str
+    error: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """The folder of a job, as all processes know it."""
+
+    folder: Path
+    recipe: Recipe
+    header: ShardHeader
+
+    def shard(self, part: Part) -> Path:
+        """Where the shard of a part lies, or will."""
+        return self.folder / shard_name(part.index, self.recipe.format)
+
+    def errors(self, part: Part) -> Path:
+        """Where the errors of a part lie, if it has any."""
+        return self.folder / "errors" / f"{self.shard(part).stem}.jsonl"
+
+    def items(self, part: Part) -> list[Item]:
+        """What a part is made of. Raises JobError."""
+        try:
+            with open(self.folder / ITEMS, "rb") as file:
+                file.seek(part.offset)
+                return [item_of(file.readline()) for _ in range(part.n_items)]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise JobError(f"{self.folder / ITEMS}: cannot be read: {error}") from error
+
+    def is_done(self, part: Part) -> bool:
+        """Whether nothing of a part is left to do."""
+        if self.shard(part).exists():
+            return True
+        try:
+            return self.errors(part).read_bytes().count(b"\n") == part.n_items
+        except OSError:
+            return False
+
+    def finish(self, part: Part, rows: Sequence[TokenRow], problems: Sequence[Problem]) -> None:
+        """Write what came of a part. Raises OutputError."""
+        errors = self.errors(part)
+        if problems:
+            _make(errors.parent)
+            _write(errors, b"".join(_line(vars(problem)) for problem in problems))
+        else:  # an earlier run may have met some, and been killed before it wrote the shard
+            _remove(errors)
+        if rows:
+            write_shard(self.shard(part), rows, self.header, overwrite=True)
+
+    def merge_errors(self, parts: Sequence[Part]) -> None:
+        """Write errors.jsonl from the errors of the parts. Raises OutputError."""
+        with output_file(self.folder / ERRORS, overwrite=True) as file:
+            for part in parts:
+                if (errors := self.errors(part)).exists():
+                    file.write(errors.read_bytes())
+
+    def remove_half_written(self) -> None:
+        """Remove what runs that were killed have begun to write."""
+        for folder in (self.folder, self.folder / "errors"):
+            for name in ("tokens-", f"{ERRORS}.", f"{JOB}.", f"{ITEMS}."):
+                for path in folder.glob(f".{name}*.part"):
+                    _remove(path)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make the folder and keep other runs out of it. Raises JobError, OutputError."""
+    _make(folder)
+    lock = folder / ".lock"
+    try:
+        with open(lock, "wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise JobError(
+                    f"{folder}: another run is writing there; wait for its end, or name another "
+                    "folder"
+                ) from error
+            yield
+    except OSError as error:
+        if error.filename != str(lock):
+            raise
+        raise OutputError(f"{lock}: cannot be written: {error.strerror}") from error
+
+
+def line_of(item: Item, file_bytes: int | None) -> bytes:
+    """A line of items.jsonl. file_bytes: of the file to open, by which a change of it is seen."""
+    return _line(vars(item) | {"path": str(item.path), "file_bytes": file_bytes})
+
+
+def item_of(line: bytes) -> Item:
+    """The item of a line. Raises ValueError, TypeError, KeyError."""
+    stored = json.loads(line)
+    del stored["file_bytes"]
+    return Item(**stored | {"path": Path(stored["path"])})
+
+
+def _line(values: dict) -> bytes:
+    return json.dumps(values).encode() + b"\n"
+
+
+def _write(path: Path, content: bytes) -> None:
+    with output_file(path, overwrite=True) as file:
+        file.write(content)
+
+
+def _remove(path: Path) -> None:
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be removed: {error.strerror}") from error
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error

@@ -1,0 +1,139 @@
+"""The parts of a job on a Ray cluster: Ray Data hands them to actors that hold the model.
+
+Actors write their shards to the folder of the job, which all machines must share. Ray restarts
+an actor that dies and gives its part to it, or to another, again.
+May import: tokens.jobs; ray inside functions.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import Any
+
+from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.tokens.jobs.encoding import Loading, PartDone, encode_part, loaded, reading_thread
+from audiocodec.tokens.jobs.folder import Job, JobError, Part
+
+STORE_BYTES = 100_000_000  # of shared memory of a cluster of our own: numbers of parts travel
+
+
+class _Actor:
+    """A worker of Ray: holds the model, does a part at a time."""
+
+    def __init__(self, loading: Loading, job: Job) -> None:
+        self.loading, self.job, self.reader = loading, job, reading_thread()
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A part, as Ray Data has it, to what came of it, or the reason why it failed."""
+        part = Part(**{name: int(value) for name, value in row.items()})
+        try:
+            codec = loaded(self.loading, self.job.header.fingerprint)
+            done = encode_part(codec, self.job, part, self.reader)
+        except CodecError as error:  # Ray would wrap it in pages of its own
+            return {**asdict(PartDone(part.index, 0, 0.0, 0)), "error": str(error)}
+        return {**asdict(done), "error": ""}
+
+
+def run_on_ray(
+    loading: Loading,
+    job: Job,
+    parts: Sequence[Part],
+    n_workers: int,
+    address: str | None,
+    report: Callable[[PartDone], None],
+) -> None:
+    """Do the parts with so many actors, of one core or one GPU each; 0: as many as there are.
+
+    address: of a cluster that runs; without one, a cluster is started here and ended.
+    Raises ArgumentError without ray or a cluster, JobError where a part cannot be done.
+    """
+    with _cluster(n_workers, address) as ray:
+        kind = _kind(loading.device, ray.cluster_resources())
+        if kind == "GPU":
+            loading = replace(loading, device="cuda")  # Ray shows each actor its own
+        there_are = int(ray.cluster_resources().get(kind, 1))
+        shards = ray.data.from_items(
+            [asdict(part) for part in parts], override_num_blocks=len(parts)
+        )
+        done = shards.map(
+            _Actor,
+            fn_constructor_args=(loading, job),
+            concurrency=max(1, min(n_workers or there_are, len(parts))),
+            num_cpus=1,
+            num_gpus=1 if kind == "GPU" else 0,
+        )
+        try:
+            for row in done.iter_rows():
+                error = row.pop("error")
+                if error:
+                    raise JobError(error)
+                report(PartDone(**row))
+        except ray.exceptions.RayError as error:
+            line = str(error).strip().splitlines()[-1]
+            raise JobError(
+                f"{job.folder}: Ray gave up: {line}; the same command goes on from here"
+            ) from error
+
+
+def _kind(device: str, resources: dict[str, float]) -> str:
+    if device == "auto":
+        return "GPU" if resources.get("GPU") else "CPU"
+    return "GPU" if device.startswith("cuda") else "CPU"
+
+
+@contextmanager
+def _cluster(n_workers: int, address: str | None) -> Iterator[Any]:
+    """Ray, connected and quiet. A connection of the caller's is used and left."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns
+    try:
+        import ray
+        import ray.data
+    except ImportError as error:
+        raise ArgumentError(
+            "the engine ray needs Ray Data; pip install 'audiocodec[ray]'"
+        ) from error
+    ours = not ray.is_initialized()
+    if ours:
+        own: dict[str, Any] = {
+            "num_cpus": n_workers or None,
+            "include_dashboard": False,
+            "object_store_memory": STORE_BYTES,
+        }
+        try:
+            ray.init(
+                address=address or "local",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                **({} if address else own),
+            )
+        except (ConnectionError, ValueError, RuntimeError, TimeoutError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise ArgumentError(f"no Ray cluster at {address or 'this machine'}: {line}") from error
+    try:
+        with _quiet(ray):
+            yield ray
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+@contextmanager
+def _quiet(ray: Any) -> Iterator[None]:
+    """Without Ray Data's own bars and news; ours tell how far the job is."""
+    context = ray.data.DataContext.get_current()
+    names = ("enable_progress_bars", "print_on_execution_start")
+    before = {name: getattr(context, name) for name in names if hasattr(context, name)}
+    logger = logging.getLogger("ray.data")
+    level = logger.level
+    try:
+        for name in before:
+            setattr(context, name, False)
+        logger.setLevel(logging.ERROR)
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, value in before.items():
+            setattr(context, name, value)

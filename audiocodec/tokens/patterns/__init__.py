@@ -1,0 +1,35 @@
+"""Patterns: codes (n_codebooks, frames) as the streams of tokens that a language model reads.
+
+    pattern = delay(8)
+    vocabulary = Vocabulary.shared(8)
+    tokens = pattern.apply(codes, vocabulary)    # (n_streams, n_steps)
+    codes = pattern.invert(tokens, vocabulary)   # (n_codebooks, frames), exactly
+
+May import: numpy, torch, errors.
+"""
+
+from audiocodec.tokens.patterns.kinds import (
+    coarse_then_fine,
+    delay,
+    flatten,
+    parallel,
+    partial_flatten,
+)
+from audiocodec.tokens.patterns.layout import Layout, Place
+from audiocodec.tokens.patterns.pattern import Pattern
+from audiocodec.tokens.patterns.streaming import PatternStream
+from audiocodec.tokens.patterns.vocabulary import Cell, Vocabulary
+
+__all__ = [
+    "Cell",
+    "coarse_then_fine",
+    "delay",
+    "flatten",
+    "Layout",
+    "parallel",
+    "partial_flatten",
+    "Pattern",
+    "PatternStream",
+    "Place",
+    "Vocabulary",
+]

@@ -1,0 +1,107 @@
+"""Where each code of so many frames stands: which stream, which step.
+
+May import: numpy, errors, tokens.patterns.vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from audiocodec.errors import ArgumentError
+from audiocodec.tokens.patterns.vocabulary import Cell
+
+
+class Place(NamedTuple):
+    """The place of one codebook: of T frames, frame t stands at blocks * T + period * t + offset.
+
+    `blocks` above 0 is for what comes after a whole pass over the frames (coarse, then fine). If
+    there is an eos, it comes between: what has blocks stands one step later. A bos shifts all.
+    """
+
+    stream: int
+    offset: int  # steps
+    period: int = 1  # steps from frame to frame
+    blocks: int = 0
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The places of all codes of some frames, and what fills the other places.
+
+    `codebook` and `frame` say what each place holds, and `streams` and `steps` where each code
+    stands, so that tokens[..., streams, steps] are the tokens of the codes.
+    """
+
+    codebook: np.ndarray  # int64 (n_streams, n_steps): a codebook, or a Cell
+    frame: np.ndarray  # int64 (n_streams, n_steps): -1 where there is no code
+    streams: np.ndarray  # int64 (n_codebooks, 1)
+    steps: np.ndarray  # int64 (n_codebooks, frames)
+
+    @property
+    def n_streams(self) -> int:
+        """How many tokens a step has."""
+        return self.codebook.shape[0]
+
+    @property
+    def n_steps(self) -> int:
+        """How many steps there are, bos and eos included."""
+        return self.codebook.shape[1]
+
+    @property
+    def code_mask(self) -> np.ndarray:
+        """Which places hold codes, bool (n_streams, n_steps): those that a loss counts."""
+        return self.codebook >= 0
+
+    @property
+    def eos_mask(self) -> np.ndarray:
+        """Which places hold the end, bool (n_streams, n_steps): a loss counts these too."""
+        return self.codebook == Cell.EOS
+
+
+def starts(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> np.ndarray:
+    """The step of frame 0 of each codebook, int64 (n_codebooks,)."""
+    return np.array(
+        [p.offset + p.blocks * n_frames + bos + (eos and p.blocks > 0) for p in places], np.int64
+    )
+
+
+def lay(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> Layout:
+    """Lay out so many frames.
+
+    Raises ArgumentError if two codes fall into one place.
+    """
+    stream, _, period, _ = np.array(places, np.int64).T
+    start = starts(places, n_frames, bos, eos)
+    steps = start[:, None] + period[:, None] * np.arange(n_frames)
+    after = start + period * n_frames  # the step of the frame after the last
+    shape = (int(stream.max()) + 1, int(after.max()) + 1)
+    codebook, frame = np.full(shape, Cell.MASK, np.int64), np.full(shape, -1, np.int64)
+    codebook[stream[:, None], steps] = np.arange(len(places))[:, None]
+    frame[stream[:, None], steps] = np.arange(n_frames)
+    if np.count_nonzero(codebook >= 0) != steps.size:
+        raise ArgumentError(f"with {n_frames} frames two codes of the pattern share a place")
+    codebook[:, :bos] = Cell.BOS
+    if eos:
+        _set_ends(codebook, stream, after)
+    n_steps = _pad(codebook)
+    for s, first, step in zip(stream, after, period):  # places of frames that there are not
+        row = codebook[s, first::step]
+        row[row == Cell.MASK] = Cell.PAD
+    return Layout(codebook[:, :n_steps], frame[:, :n_steps], stream[:, None], steps)
+
+
+def _set_ends(codebook: np.ndarray, stream: np.ndarray, after: np.ndarray) -> None:
+    """The first free place of the frame after the last, in each stream."""
+    for s, row in enumerate(codebook):
+        places = after[stream == s]
+        row[places[row[places] == Cell.MASK].min()] = Cell.EOS
+
+
+def _pad(codebook: np.ndarray) -> int:
+    """Fill what follows a stream's end; return the end of the last stream."""
+    held = codebook != Cell.MASK
+    end = np.where(held.any(axis=1), codebook.shape[1] - held[:, ::-1].argmax(axis=1), 0)
+    codebook[np.arange(codebook.shape[1]) >= end[:, None]] = Cell.PAD
+    return int(end.max())

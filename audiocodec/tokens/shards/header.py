@@ -1,0 +1,324 @@
+"""What all rows of a shard share: the model, and the types of the carried columns.
+
+With a row it makes a complete .dac file, and so it checks rows, those written and those read.
+May import: numpy, errors, container, tokens.shards.row.
+"""
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from audiocodec.container import DacFile, Header
+from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
+from audiocodec.tokens.shards.row import TokenRow, Value
+
+VERSION = 1
+COLUMN_TYPES = ("str", "int", "float", "bool")
+FIXED: dict[str, type] = {  # the columns that every row has, codes apart
+    "id": str,
+    "source": str,
+    "sample_rate": int,
+    "channels": int,
+    "n_codebooks": int,
+    "frames": int,
+    "n_samples": int,
+    "model": str,
+    "fingerprint": str,
+    "gain": float,
+}
+RESERVED = (*FIXED, "codes")
+MAX_COLUMNS = 1000
+MAX_CODES = 2**28  # of a row, 512 MiB: four days of one channel of 9 codebooks
+MAX_ROWS = 2**24  # of a shard
+
+
+class ShardError(ContainerError):
+    """A shard of tokens that cannot be used."""
+
+
+def column_types(rows: Iterable[Mapping[str, Value]]) -> dict[str, str]:
+    """Types that hold the carried columns of all rows: str, int, float or bool, each or null.
+
+    In the order in which columns first appear. A column of several types is float where all are
+    numbers, else str; one without values is str.
+    """
+    types: dict[str, str | None] = {}
+    for row in rows:
+        for name, value in row.items():
+            types[name] = _joined(types.get(name), _type_of(value))
+    return {name: type or "str" for name, type in types.items()}
+
+
+def joined_types(all_types: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Types that hold the columns of several headers."""
+    types: dict[str, str] = {}
+    for one in all_types:
+        for name, type in one.items():
+            types[name] = _joined(types.get(name), type) or type
+    return types
+
+
+def _type_of(value: Value) -> str | None:
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "int" if -(2**63) <= value < 2**63 else "str"
+    return "float" if isinstance(value, float) else "str"
+
+
+def _joined(one: str | None, other: str | None) -> str | None:
+    if one is None or other is None or one == other:
+        return one or other
+    return "float" if {one, other} == {"int", "float"} else "str"
+
+
+@dataclass(frozen=True)
+class ShardHeader:
+    """What all rows of all shards of a job share.
+
+    model: a name for people; fingerprint: 32 hexadecimal digits that name the code space.
+    model_rate, hop: samples a second and samples a frame of the model.
+    codebook_size: entries of a codebook. alignment: of the decoder (see ModelConfig).
+    columns: names and types (COLUMN_TYPES) of what is carried along; each value may be None.
+    Raises ArgumentError for values out of bounds.
+    """
+
+    model: str
+    fingerprint: str
+    model_rate: int
+    hop: int
+    codebook_size: int
+    alignment: str = "aligned"
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._dac_header(sample_rate=self.model_rate, channels=1, n_samples=0, n_codebooks=1)
+        if len(self.columns) > MAX_COLUMNS:
+            raise ArgumentError(f"{len(self.columns)} columns; at most {MAX_COLUMNS} are carried")
+        for name, kind in self.columns.items():
+            if not name or name in RESERVED:
+                raise ArgumentError(f"column {name!r} cannot be carried; rename it")
+            if kind not in COLUMN_TYPES:
+                raise ArgumentError(f"column {name!r} is {kind!r}, none of {COLUMN_TYPES}")
+
+    @classmethod
+    def of(cls, header: Header, columns: Mapping[str, str] | None = None) -> "ShardHeader":
+        """From the header of any .dac file of the model."""
+        return cls(
+            header.model,
+            header.fingerprint,
+            header.model_rate,
+            header.hop,
+            header.codebook_size,
+            header.alignment,
+            dict(columns or {}),
+        )
+
+    def dac(self, row: TokenRow) -> DacFile:
+        """The row as a complete .dac file, without tags.
+
+        Raises ModelMismatch for a row of another model, ArgumentError (CodesError is one) for a
+        row whose codes, lengths, gain and header do not fit together.
+        """
+        if row.fingerprint != self.fingerprint:
+            raise ModelMismatch(row.id, _called(row), _called(self))
+        if row.codes.size > MAX_CODES:
+            raise ArgumentError(f"{row.codes.size} codes in a row; at most {MAX_CODES} fit")
+        header = self._dac_header(
+            model=row.model,
+            sample_rate=row.sample_rate,
+            channels=row.channels,
+            n_samples=row.n_samples,
+            n_codebooks=row.n_codebooks,
+            gain=row.gain,
+        )
+        return DacFile(header, row.codes)
+
+    def fitted(self, columns: Mapping[str, Value]) -> dict[str, Value]:
+        """Values of a row in the types and the order of the header; None for what is missing.
+
+        Numbers that are not finite become None. Raises ArgumentError for what does not fit.
+        """
+        unknown = next((name for name in columns if name not in self.columns), None)
+        if unknown is not None:
+            raise ArgumentError(f"column {unknown!r} is not one of the shard's columns")
+        return {name: _fitted(name, columns.get(name), kind) for name, kind in self.columns.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As it is stored, in JSON."""
+        return {"version": VERSION, **{one.name: getattr(self, one.name) for one in fields(self)}}
+
+    @classmethod
+    def from_dict(cls, stored: Any, path: str) -> "ShardHeader":
+        """From what is stored. Raises ShardError that names the path."""
+        if not isinstance(stored, dict):
+            raise ShardError(f"{path}: is no shard of tokens: its header is not an object")
+        if stored.get("version") != VERSION:
+            raise ShardError(
+                f"{path}: tokens of version {str(stored.get('version'))[:20]}; this release reads "
+                f"version {VERSION}"
+            )
+        for name, kind in _HEADER_TYPES.items():
+            if not isinstance(stored.get(name), kind) or isinstance(stored[name], bool):
+                raise ShardError(f"{path}: its header has no usable {name}")
+        if not all(isinstance(kind, str) for kind in stored["columns"].values()):
+            raise ShardError(f"{path}: its header has no usable columns")
+        try:
+            return cls(**{name: stored[name] for name in _HEADER_TYPES})
+        except ArgumentError as error:
+            raise ShardError(f"{path}: its header makes no sense: {error}") from error
+
+    def check_same_model(self, other: "ShardHeader", path: str) -> None:
+        """Raises ModelMismatch or ShardError where `other`, the header of `path`, is not alike."""
+        if other.fingerprint != self.fingerprint:
+            raise ModelMismatch(path, _called(other), _called(self))
+        if self._format() != other._format():
+            raise ShardError(f"{path}: its header contradicts that of another shard of its model")
+
+    def _format(self) -> tuple[int, int, int, str]:
+        return self.model_rate, self.hop, self.codebook_size, self.alignment
+
+    def _dac_header(self, **of_the_row: Any) -> Header:
+        shared: dict[str, Any] = {
+            "model": self.model,
+            "fingerprint": self.fingerprint,
+            "model_rate": self.model_rate,
+            "hop": self.hop,
+            "codebook_size": self.codebook_size,
+            "alignment": self.alignment,
+        }
+        return Header(**(shared | of_the_row))
+
+
+_HEADER_TYPES: dict[str, type] = {
+    "model": str,
+    "fingerprint": str,
+    "model_rate": int,
+    "hop": int,
+    "codebook_size": int,
+    "alignment": str,
+    "columns": dict,
+}
+
+
+def joined_headers(headers: Iterable[ShardHeader]) -> ShardHeader:
+    """The first header, with columns that hold those of all. They must be of one model."""
+
+    def joined(one: ShardHeader, other: ShardHeader) -> ShardHeader:
+        return ShardHeader(
+            one.model,
+            one.fingerprint,
+            *one._format(),
+            columns=joined_types([one.columns, other.columns]),
+        )
+
+    return reduce(joined, headers)
+
+
+def _called(one: TokenRow | ShardHeader) -> str:
+    return f"{one.model} ({one.fingerprint[:8]})"
+
+
+def _fitted(name: str, value: Value, kind: str) -> Value:
+    found = _type_of(value)
+    if found is None:
+        return None
+    if _joined(found, kind) != kind or not isinstance(value, str | int | float):
+        raise ArgumentError(f"column {name!r} holds {str(value)[:40]!r}, which is no {kind}")
+    if kind == "float":
+        return float(value)  # type: ignore[arg-type]  # an int or a float, as found
+    if kind == "str":
+        return clean(value if isinstance(value, str) else json.dumps(value))
+    return value
+
+
+def clean(text: str) -> str:
+    """Without what is no Unicode, such as undecodable bytes of a file's name."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def checked_rows(
+    rows: Iterable[TokenRow], header: ShardHeader
+) -> Iterator[tuple[dict[str, Any], TokenRow]]:
+    """Each row that is to be written, behind its values but codes, in the order of the columns.
+
+    Raises ArgumentError or ModelMismatch for a row that does not fit the header, an id that comes
+    twice, or where there is no row at all.
+    """
+    seen: set[str] = set()
+    for row in rows:
+        values = {name: getattr(row, name) for name in FIXED} | header.fitted(row.columns)
+        values |= {name: clean(values[name]) for name in ("id", "source", "model")}
+        if not values["id"] or values["id"] in seen:
+            raise ArgumentError(f"id {values['id']!r} is empty or comes twice in one shard")
+        seen.add(values["id"])
+        header.dac(row)
+        yield values, row
+    if not seen:
+        raise ArgumentError("a shard holds at least one row; there is none")
+
+
+def about_of(
+    values: Mapping[str, Any], header: ShardHeader, path: str
+) -> tuple[str, dict[str, Value]]:
+    """Id and carried columns of a row that was read. Raises ShardError."""
+    id = checked_value(values.get("id"), str, "id", path)
+    try:
+        return id, header.fitted({key: values.get(key) for key in header.columns})
+    except (ArgumentError, TypeError) as error:
+        raise ShardError(f"{path}: row {id[:80]!r}: {error}") from error
+
+
+def row_of(
+    values: Mapping[str, Any], codes: np.ndarray, header: ShardHeader, path: str
+) -> TokenRow:
+    """A row that was read. codes: uint16, of any shape that fits.
+
+    Raises ShardError, naming the path and the row's id, for one that cannot be what it says.
+    """
+    name = f"{path}: row {str(values.get('id'))[:80]!r}"
+    plain = {key: checked_value(values.get(key), kind, key, name) for key, kind in FIXED.items()}
+    if plain["fingerprint"] != header.fingerprint:
+        raise ModelMismatch(name, f"another model ({plain['fingerprint'][:8]})", _called(header))
+    columns = {key: values.get(key) for key in header.columns}
+    shape = (plain["channels"], plain["n_codebooks"], plain["frames"])
+    check_size(shape, codes.size, name)
+    try:
+        row = TokenRow(**plain, codes=codes.reshape(shape), columns=header.fitted(columns))
+        header.dac(row)
+    except ArgumentError as error:
+        raise ShardError(f"{name}: {error}") from error
+    return row
+
+
+def checked_value(value: Any, kind: type, key: str, name: str) -> Any:
+    """A value as `kind`. Raises ShardError, which begins with `name`."""
+    if kind is float and isinstance(value, int) and abs(value) < 2**63:
+        value = float(value)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise ShardError(f"{name}: its {key} is {str(value)[:40]!r}")
+    return value
+
+
+def check_size(shape: tuple[int, ...], n_codes: int, name: str) -> None:
+    """Raises ShardError, which begins with `name`, unless so many codes make that shape."""
+    if min(shape) < 0 or math.prod(shape) != n_codes:
+        raise ShardError(
+            f"{name}: has {n_codes} codes; {shape[0]} channels, {shape[1]} codebooks and "
+            f"{shape[2]} frames make {math.prod(shape)}"
+        )
+
+
+def check_range(codes: np.ndarray, codebook_size: int, name: str) -> None:
+    """Raises ShardError, which begins with `name`, for a code that is no entry of a codebook."""
+    if codes.size and int(codes.max()) >= codebook_size:
+        raise ShardError(
+            f"{name}: holds code {codes.max()}; the codebooks have {codebook_size} entries"
+        )

@@ -1,0 +1,278 @@
+"""Shards of tokens as Parquet, which datasets, pandas, Spark and DuckDB read as they are.
+
+Columns: id, source, sample_rate, channels, n_codebooks, frames, n_samples, codes, model,
+fingerprint, gain, then what is carried along. codes is a list of uint16 in the order channel,
+codebook, frame; the schema's metadata say so, and hold the ShardHeader as JSON.
+Row groups are small, because a row group is what is read to get at one row. Their codes are stored
+by dictionary: about as many bits each as in a .dac file.
+May import: numpy, errors, files, tokens.shards; pyarrow inside functions.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiocodec.errors import ArgumentError
+from audiocodec.files import output_file
+from audiocodec.tokens.shards.header import (
+    FIXED,
+    MAX_CODES,
+    MAX_ROWS,
+    ShardError,
+    ShardHeader,
+    about_of,
+    check_range,
+    check_size,
+    checked_rows,
+    row_of,
+)
+from audiocodec.tokens.shards.row import TokenRow, Value
+from audiocodec.tokens.shards.shard import Shard, parsed, shard_errors
+
+HEADER_KEY = b"audiocodec.tokens"
+ORDER_KEY = b"audiocodec.codes"
+ORDER = (
+    b"uint16 in the order channel, codebook, frame: codes.reshape(channels, n_codebooks, frames)"
+)
+GROUP_CODES = 2**17  # a row group closes when it has so many: 2.5 minutes of 9 codebooks
+GROUP_ROWS = 1024
+SHAPE = ("channels", "n_codebooks", "frames")
+NARROW = ("sample_rate", "channels", "n_codebooks")  # int32; the others are int64
+
+
+def write_shard(
+    path: Path, rows: Iterable[TokenRow], header: ShardHeader, overwrite: bool = False
+) -> None:
+    """Write a shard, which appears whole or not at all; equal rows give equal bytes.
+
+    Raises ArgumentError or ModelMismatch for rows that do not fit, OutputExists, OutputError.
+    """
+    _, pq = _pyarrow()
+    schema = _schema(header)
+    with (
+        output_file(path, overwrite) as file,
+        pq.ParquetWriter(file, schema, compression="zstd", write_page_checksum=True) as writer,
+    ):
+        for group in _groups(checked_rows(rows, header)):
+            writer.write_table(_table(group, schema), row_group_size=len(group))
+
+
+Checked = tuple[dict[str, Any], TokenRow]
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        raise ArgumentError(
+            "Parquet needs pyarrow; pip install 'audiocodec[tokens]', or use webdataset or "
+            "safetensors"
+        ) from error
+    return pyarrow, pyarrow.parquet
+
+
+def _schema(header: ShardHeader) -> Any:
+    pa, _ = _pyarrow()
+    types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
+    fields = [
+        (name, pa.int32() if name in NARROW else types[kind.__name__])
+        for name, kind in FIXED.items()
+    ]
+    place = list(FIXED).index("n_samples") + 1
+    fields.insert(place, ("codes", pa.list_(pa.uint16())))
+    fields += [(name, types[kind]) for name, kind in header.columns.items()]
+    stored = json.dumps(header.to_dict()).encode()
+    return pa.schema(fields, {HEADER_KEY: stored, ORDER_KEY: ORDER})
+
+
+def _groups(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
+    group: list[Checked] = []
+    n_codes = 0
+    for values, row in rows:
+        group.append((values, row))
+        n_codes += row.codes.size
+        if n_codes >= GROUP_CODES or len(group) == GROUP_ROWS:
+            yield group
+            group, n_codes = [], 0
+    if group:
+        yield group
+
+
+def _table(group: list[Checked], schema: Any) -> Any:
+    pa, _ = _pyarrow()
+    offsets = np.cumsum([0, *(row.codes.size for _, row in group)], dtype=np.int32)
+    flat = pa.array(np.concatenate([row.codes.reshape(-1) for _, row in group]))
+    columns = [
+        pa.ListArray.from_arrays(pa.array(offsets), flat)
+        if one.name == "codes"
+        else pa.array([values[one.name] for values, _ in group], one.type)
+        for one in schema
+    ]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+@dataclass
+class _Opened:
+    """An open file, and the row group that was read last."""
+
+    file: Any  # pyarrow.parquet.ParquetFile
+    number: int = -1
+    group: Any = None  # pyarrow.Table
+
+
+class ParquetShard(Shard):
+    """Reads a shard by memory map, one row group at a time; keeps the last one."""
+
+    @cached_property
+    def header(self) -> ShardHeader:
+        schema = self._file.file.schema_arrow
+        stored = (schema.metadata or {}).get(HEADER_KEY)
+        if stored is None:
+            raise ShardError(
+                f"{self.path}: is no shard of tokens: its schema's metadata lack "
+                f"{HEADER_KEY.decode()}"
+            )
+        header = ShardHeader.from_dict(parsed(stored, str(self.path)), str(self.path))
+        for wanted in _schema(header):
+            if not _is_like(schema, wanted):
+                raise ShardError(f"{self.path}: has no column {wanted.name} of {wanted.type}")
+        return header
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """The first row of each row group, and the number of rows."""
+        _ = self.header
+        metadata = self._file.file.metadata
+        n_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        if min(n_rows, default=0) < 0 or sum(n_rows) > MAX_ROWS:
+            raise ShardError(f"{self.path}: says it has {sum(n_rows)} rows; 0 to {MAX_ROWS} fit")
+        return np.cumsum([0, *n_rows])
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        return self._shapes[:, 2]
+
+    @cached_property
+    def _shapes(self) -> np.ndarray:
+        """Channels, codebooks and frames of each row, int64 (rows, 3)."""
+        with self._errors():
+            table = self._read(range(len(self._starts) - 1), list(SHAPE))
+            for name in SHAPE:
+                column = table[name]
+                if len(column) != len(self) or column.null_count:
+                    raise ShardError(f"{self.path}: does not tell the {name} of all its rows")
+            shapes = np.stack([table[name].to_numpy().astype(np.int64) for name in SHAPE], axis=1)
+        if shapes.size and not 0 <= shapes.min() <= shapes.max() < 2**32:
+            raise ShardError(f"{self.path}: its channels, n_codebooks or frames make no sense")
+        return shapes
+
+    def _open(self) -> _Opened:
+        _, pq = _pyarrow()
+        with self._errors():
+            metadata = pq.read_metadata(self.path, memory_map=True)
+            # as dictionaries, so that a text that repeats takes its memory once
+            texts = [one.name for one in metadata.schema.to_arrow_schema() if _is_text(one.type)]
+            file = pq.ParquetFile(
+                self.path,
+                metadata=metadata,
+                memory_map=True,
+                read_dictionary=texts,
+                page_checksum_verification=True,
+            )
+        return _Opened(file)
+
+    def _close(self, file: _Opened) -> None:
+        file.file.close(force=True)
+
+    def _errors(self) -> Any:
+        pa, _ = _pyarrow()
+        return shard_errors(self.path, pa.ArrowException, MemoryError, KeyError, EOFError)
+
+    def _read(self, groups: Iterable[int], columns: list[str]) -> Any:
+        """Without threads, which do not outlive the fork of a DataLoader."""
+        return self._file.file.read_row_groups(list(groups), columns, use_threads=False)
+
+    def _place_in_group(self, i: int) -> int:
+        """Where row i lies in its row group, which is read unless it was the last one."""
+        number = int(np.searchsorted(self._starts, i, side="right")) - 1
+        opened = self._file
+        if opened.number != number:
+            self._check_group(number)
+            with self._errors():
+                opened.group = self._read([number], [*FIXED, "codes", *self.header.columns])
+            opened.number = number
+        return i - int(self._starts[number])
+
+    def _flat(self, k: int) -> np.ndarray:
+        """The codes of a row of the row group, as they lie there."""
+        codes = self._file.group["codes"][k].values
+        if codes is None or codes.null_count:
+            raise ShardError(f"{self.path}: a row lacks codes")
+        return codes.to_numpy()
+
+    def _check_group(self, number: int) -> None:
+        """Refuse row groups that take too much memory, before they are read."""
+        rows = self._shapes[self._starts[number] : self._starts[number + 1]]
+        n_codes = rows.astype(np.float64).prod(axis=1).sum()  # which never overflows
+        if n_codes > MAX_CODES + GROUP_CODES:
+            raise ShardError(
+                f"{self.path}: a row group of {n_codes:.0f} codes; at most {MAX_CODES} can be "
+                "read; write it with smaller row groups"
+            )
+
+    def _values(self, k: int, names: Iterable[str]) -> dict[str, Any]:
+        """Of a row of the row group that was read."""
+        return {name: self._file.group[name][k].as_py() for name in names}
+
+    def _about(self, i: int) -> tuple[str, dict[str, Value]]:
+        k = self._place_in_group(i)
+        with self._errors():
+            values = self._values(k, ("id", *self.header.columns))
+        return about_of(values, self.header, str(self.path))
+
+    def _row(self, i: int) -> TokenRow:
+        k = self._place_in_group(i)
+        with self._errors():
+            values = self._values(k, (*FIXED, *self.header.columns))
+            codes = self._flat(k).copy()
+        return row_of(values, codes, self.header, str(self.path))
+
+    def _codes(self, i: int, start: int, stop: int) -> np.ndarray:
+        with self._errors():
+            flat = self._flat(self._place_in_group(i))
+        name = f"{self.path}: row {i}"
+        shape = tuple(map(int, self._shapes[i]))
+        check_size(shape, flat.size, name)
+        codes = flat.reshape(shape)[..., start:stop].copy()
+        check_range(codes, self.header.codebook_size, name)
+        return codes
+
+
+def _is_text(kind: Any) -> bool:
+    pa, _ = _pyarrow()
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _is_like(schema: Any, wanted: Any) -> bool:
+    """Whether the schema has that column, as a type that other writers may make of it too."""
+    pa, _ = _pyarrow()
+    if schema.names.count(wanted.name) != 1:
+        return False
+    found, kind = schema.field(wanted.name).type, wanted.type
+    if pa.types.is_dictionary(found):
+        found = found.value_type
+    if pa.types.is_list(kind):
+        is_list = pa.types.is_list(found) or pa.types.is_large_list(found)
+        return is_list and found.value_type == kind.value_type
+    if pa.types.is_integer(kind):
+        return bool(pa.types.is_integer(found))
+    return found == kind or (_is_text(kind) and _is_text(found))

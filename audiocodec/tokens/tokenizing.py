@@ -1,0 +1,217 @@
+"""A corpus of audio becomes shards of tokens, exactly, and again from where it stopped.
+
+In the folder `out` afterwards:
+
+    tokens-00000.parquet ...  the rows, in the order of the inputs (.tar, .safetensors)
+    errors.jsonl              id, source and error of each item that could not be used; or empty
+    job.json, items.jsonl     settings and inputs, with which a restart must agree
+    errors/, .lock            errors by shard, and the mark of the run that is at work
+
+A shard holds at most `shard_rows` items, fewer where these are long: it ends when its sound files
+have 64 MiB together. Killed at any moment and started again, a job ends with the same bytes as one
+that nobody disturbed. At most the shards that were being made are made anew.
+May import: codec and all below it, tokens.
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeAlias
+
+from audiocodec.codec import Codec
+from audiocodec.errors import ArgumentError
+from audiocodec.tokens.inputs import PathLike
+from audiocodec.tokens.jobs.encoding import Loading, PartDone
+from audiocodec.tokens.jobs.folder import Job, Part, Recipe, locked
+from audiocodec.tokens.jobs.local import run_here, run_in_processes
+from audiocodec.tokens.jobs.plan import planned
+from audiocodec.tokens.jobs.ray_engine import run_on_ray
+from audiocodec.tokens.shards import FORMATS, ShardHeader, open_shards
+from audiocodec.weights.registry import DEFAULT_MODEL
+
+ENGINES = ("local", "ray")
+ERRORS_EVERY_S = 10.0
+Progress: TypeAlias = Callable[[int, int, float], None]
+
+
+@dataclass(frozen=True)
+class TokenizeSettings:
+    """How tokenize() goes about it, beside what it is asked most often.
+
+    revision: branch, tag or commit of a hub repository.
+    device: "auto" (CUDA, else MPS, else CPU) or a torch device.
+    precision: "exact", or "fast" (bfloat16 or TF32 where the device has them; tokens may differ).
+    normalize: bring each item to -16 LUFS before encoding, as Codec.compress does; the gain is
+        kept in its row.
+    shard_rows: items of a shard, at most.
+    engine: "local", or "ray" for a cluster; `out` is then a folder that all its machines share.
+    address: of the Ray cluster; without one, a cluster of this machine is started.
+    """
+
+    revision: str | None = None
+    device: str = "auto"
+    precision: str = "exact"
+    normalize: bool = True
+    shard_rows: int = 128
+    engine: str = "local"
+    address: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.engine not in ENGINES:
+            raise ArgumentError(f"engine {self.engine!r} is none of {', '.join(ENGINES)}")
+        if self.address and self.engine != "ray":
+            raise ArgumentError(f"address {self.address!r} is of use to the engine ray only")
+        if self.shard_rows < 1:
+            raise ArgumentError(f"{self.shard_rows} rows in a shard; 1 or more are possible")
+
+
+@dataclass(frozen=True)
+class Tokenized:
+    """What is in the folder: rows, items that could not be used, seconds of audio, shards."""
+
+    n_rows: int
+    n_errors: int
+    audio_s: float
+    paths: list[Path]
+
+    @property
+    def kbps(self) -> float:
+        """Bit rate of the shards as they are, all bytes counted."""
+        n_bytes = sum(path.stat().st_size for path in self.paths)
+        return n_bytes * 8 / 1000 / self.audio_s if self.audio_s else 0.0
+
+
+def tokenize(
+    inputs: PathLike | Sequence[PathLike],
+    out: PathLike,
+    *,
+    model: PathLike = DEFAULT_MODEL,
+    format: str = "parquet",
+    n_codebooks: int | None = None,
+    workers: int = 1,
+    settings: TokenizeSettings | None = None,
+    progress: Progress | None = None,
+) -> Tokenized:
+    """Encode a corpus to shards of tokens, or go on with a job that was stopped.
+
+    inputs: folders, sound files, manifests (.jsonl, .csv, .parquet) and tars (see items_of).
+    out: a folder for the job; what lies in it stands at the top of this module.
+    model: as for Codec.from_pretrained. n_codebooks: the first ones; all by default.
+    format: "parquet", "webdataset" or "safetensors".
+    workers: processes of one thread each, on the CPU; 1 is this process; 0: as many as there are
+        cores. With Ray: actors. Several need `if __name__ == "__main__":` in a script.
+    progress: called with items done, items in all, and seconds of audio that this run encoded.
+    Each row has the codes that Codec.compress gives for its item alone. What is wrong with an item
+    is written to errors.jsonl, and the others go on.
+    Raises JobError for a job that cannot go on: other settings or inputs, another run in the
+    folder, a worker that died. AudioError for inputs that cannot be listed, ModelError,
+    OutputError, ArgumentError.
+    """
+    settings = settings or TokenizeSettings()
+    if format not in FORMATS:
+        raise ArgumentError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    if workers < 0:
+        raise ArgumentError(f"{workers} workers; 1 or more are possible, 0: one a core")
+    named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
+    if not named:
+        raise ArgumentError("no inputs were given")
+    loading = Loading(_located(model), settings.revision, settings.device, settings.precision)
+    # with Ray, actors do the work; here the model says what it is
+    codec = (replace(loading, device="cpu") if settings.engine == "ray" else loading).codec()
+    recipe = Recipe(
+        format,
+        codec.stream_encoder(1, n_codebooks).n_codebooks,
+        settings.normalize,
+        settings.precision,
+        settings.shard_rows,
+    )
+    folder = Path(os.path.abspath(out))
+    with locked(folder):
+        job, parts = planned(folder, named, recipe, _header(codec))
+        job.remove_half_written()
+        run = _Run(job, parts, progress)
+        if settings.engine == "ray":
+            run_on_ray(loading, job, run.todo, workers, settings.address, run.report)
+        elif (n_processes := _processes(codec, workers, len(run.todo))) > 1:
+            run_in_processes(loading, job, run.todo, n_processes, run.report)
+        else:
+            run_here(codec, job, run.todo, run.tick, run.refresh_errors)
+        job.merge_errors(parts)
+        job.remove_half_written()  # of workers that died on the way
+        return _summary(job, parts)
+
+
+class _Run:
+    """What is left to do of a job, and how far it is."""
+
+    def __init__(self, job: Job, parts: Sequence[Part], progress: Progress | None) -> None:
+        self.job, self.parts, self.progress = job, parts, progress
+        self.todo = [part for part in parts if not job.is_done(part)]
+        self.n_items = sum(part.n_items for part in parts)
+        self.n_done = self.n_items - sum(part.n_items for part in self.todo)
+        self.audio_s, self.next_refresh = 0.0, time.monotonic() + ERRORS_EVERY_S
+        self.tick(0, 0.0)
+
+    def tick(self, n_items: int, audio_s: float) -> None:
+        """So many items and seconds of audio more are done."""
+        self.n_done += n_items
+        self.audio_s += audio_s
+        if self.progress:
+            self.progress(self.n_done, self.n_items, self.audio_s)
+
+    def report(self, done: PartDone) -> None:
+        """A part is done, all at once."""
+        self.tick(done.n_items, done.audio_s)
+        self.refresh_errors(done)
+
+    def refresh_errors(self, done: PartDone) -> None:
+        """Let people see in errors.jsonl, from time to time, what went wrong so far."""
+        if done.n_problems and time.monotonic() > self.next_refresh:
+            self.job.merge_errors(self.parts)
+            self.next_refresh = time.monotonic() + ERRORS_EVERY_S
+
+
+def _located(model: PathLike) -> str:
+    """Workers may be in another folder."""
+    return os.path.abspath(model) if os.path.exists(model) else os.fspath(model)
+
+
+def _header(codec: Codec) -> ShardHeader:
+    config = codec.config
+    return ShardHeader(
+        codec.name,
+        codec.fingerprint,
+        config.sample_rate,
+        config.hop,
+        config.codebook_size,
+        config.alignment,
+    )
+
+
+def _processes(codec: Codec, workers: int, n_parts: int) -> int:
+    if codec.device.type == "cpu":
+        return min(workers or _cores(), n_parts)
+    if workers > 1:
+        raise ArgumentError(
+            f"{workers} workers for one {codec.device.type} device; leave them out, or use the "
+            "engine ray for several GPUs"
+        )
+    return 1
+
+
+def _cores() -> int:
+    """Those that we may use, where the system tells."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable else os.cpu_count() or 1
+
+
+def _summary(job: Job, parts: Sequence[Part]) -> Tokenized:
+    paths = [path for part in parts if (path := job.shard(part)).exists()]
+    n_items = sum(part.n_items for part in parts)
+    if not paths:
+        return Tokenized(0, n_items, 0.0, [])
+    lengths = open_shards(paths).lengths
+    audio_s = int(lengths.sum()) * job.header.hop / job.header.model_rate
+    return Tokenized(len(lengths), n_items - len(lengths), audio_s, paths)

@@ -1,0 +1,70 @@
+"""`audiocodec tokenize`: flags, the summary, the bar and the exit status."""
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import termios
+
+import pytest
+
+from audiocodec.cli import run
+from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.tokens import open_shards
+
+
+def test_a_corpus_becomes_shards(here, model, make_sound, capsys):
+    """Bad files are counted and do not fail the command."""
+    for name in ("in/a.wav", "in/b.wav", "c.wav"):
+        make_sound(name)
+    (here / "in" / "bad.wav").write_text("no audio")
+    arguments = ["in", "c.wav", "--out", "out", "--model", model, "--workers", "1"]
+    assert run(["tokenize", *arguments, "--codebooks", "2", "--format", "safetensors"]) == 0
+    out, err = capsys.readouterr()
+    assert re.fullmatch(
+        r"out: 3 rows in 1 shards, 0\.000 hours of audio at [\d.]+ kbit/s, 1 errors, [\d.]+ s\n",
+        out,
+    )
+    assert err == "audiocodec: 1 items could not be used; out/errors.jsonl tells why\n"
+    shards = open_shards(here / "out")
+    assert [row.id for row in shards.rows()] == ["a.wav", "b.wav", "c.wav"]
+    assert shards.row(0).n_codebooks == 2
+    with pytest.raises(CodecError, match="was begun with format safetensors, not parquet"):
+        run(["tokenize", *arguments, "--codebooks", "2"])
+
+
+def test_no_rows_at_all_is_a_failure(here, model):
+    """Whoever waits for shards should know."""
+    (here / "bad.wav").write_text("no audio")
+    assert run(["tokenize", "bad.wav", "--out", "out", "--model", model]) == 1
+
+
+def test_wrong_flags_are_refused(here, make_sound):
+    """Before a model is loaded."""
+    make_sound("a.wav")
+    with pytest.raises(ArgumentError, match="give --out"):
+        run(["tokenize", "a.wav"])
+    with pytest.raises(ArgumentError, match="INPUTS is missing"):
+        run(["tokenize", "--out", "out"])
+    with pytest.raises(ArgumentError, match="engine 'dask' is none of local, ray"):
+        run(["tokenize", "a.wav", "--out", "out", "--engine", "dask"])
+
+
+def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):
+    """Hours of audio, their speed and the time left; the bar leaves no trace."""
+    for i in range(4):
+        make_sound(f"in/{i}.wav", 200_000)
+    leader, follower = pty.openpty()
+    os.set_blocking(leader, False)
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("4H", 24, 100, 0, 0))
+    process = start(
+        "tokenize", "in", "--out", "out", "--model", model, "--workers", "1", stderr=follower
+    )
+    assert process.wait(60) == 0
+    shown = os.read(leader, 8192).decode().split("\r")
+    os.close(leader)
+    os.close(follower)
+    bars = [line for line in shown if "%|" in line]
+    assert any("/4 files, 0.00 h of audio, " in line and " h/min, " in line for line in bars)
+    assert not shown[-1].strip()
