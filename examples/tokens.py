@@ -13,6 +13,7 @@ import numpy as np
 import soundfile
 
 from audiocodec import Codec
+from audiocodec.tokens.patterns import Vocabulary, flatten
 
 CLIP = Path(__file__).with_name("audio") / "music_guitar_em9.flac"
 
@@ -28,21 +29,21 @@ def main() -> None:
     )
 
     # One token a frame and codebook, codebooks in ranges of their own, frame by frame:
-    size = codec.config.codebook_size
-    offsets = np.arange(n_codebooks)[:, None] * size
-    tokens = (file.codes[0] + offsets).T.ravel()
-    print(f"{tokens.size} tokens of a vocabulary of {n_codebooks * size}; the first: {tokens[:9]}")
+    pattern = flatten(n_codebooks)
+    vocabulary = Vocabulary.disjoint(n_codebooks, codec.config.codebook_size)
+    tokens = pattern.apply(file.codes[0], vocabulary)
+    print(f"{tokens.size} tokens of a vocabulary of {vocabulary.size}; the first: {tokens[0, :9]}")
 
     # A walk through the frames of the clip, choosing among those that follow a similar one.
     rng = np.random.default_rng(0)
+    frames_of_clip = pattern.invert(tokens, vocabulary)  # (n_codebooks, frames)
+    first = frames_of_clip[0]
     walk = [0]
     while len(walk) < 3 * round(codec.config.frame_rate):
-        first = file.codes[0, 0]
         same = np.flatnonzero(first[:-1] == first[walk[-1]])
         walk.append(int(rng.choice(same)) + 1 if same.size else 0)
-    generated = tokens.reshape(-1, n_codebooks)[walk]
 
-    codes = (generated.T - offsets)[None]  # (batch, n_codebooks, frames)
+    codes = frames_of_clip[None, :, walk]  # (batch, n_codebooks, frames)
     wav = codec.decode(codes)
     soundfile.write("generated.wav", wav[0, 0], codec.sample_rate)
     print(f"generated.wav: {wav.shape[-1] / codec.sample_rate:.1f} s from {codes.shape[-1]} frames")
