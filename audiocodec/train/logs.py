@@ -78,4 +78,3 @@ def read_log(folder: Path, kind: str = "train") -> list[dict[str, float]]:
     lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
     by_step = {row["step"]: row for row in map(json.loads, lines) if row["kind"] == kind}
     return [by_step[step] for step in sorted(by_step)]
-

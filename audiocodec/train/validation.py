@@ -53,4 +53,3 @@ def validate(model: DAC, excerpts: Tensor) -> Validated:
     for i, (bits, used) in enumerate(zip(usage.entropy().tolist(), usage.used_share().tolist())):
         figures[f"entropy_{i + 1}"], figures[f"used_{i + 1}"] = bits, used
     return Validated(figures, excerpts[:HEARD], estimate[:HEARD])
-
