@@ -61,7 +61,11 @@ class _Network:
         self.batch, self.precision, self.device = batch, precision, weight.device
         self.config, self.quantizer = model.config, model.quantizer
         self._arithmetic = precision.arithmetic(self.device, weight.dtype)
-        self._stream = stream_of(network, Setting(batch, self._arithmetic, padded))
+        # A CPU computes the items of a batch one by one: they stay in its caches, and their codes
+        # cannot depend on their company.
+        self._n_together = 1 if self.device.type == "cpu" else max(1, batch)
+        setting = Setting(self._n_together, self._arithmetic, padded)
+        self._streams = [stream_of(network, setting) for _ in range(0, batch, self._n_together)]
         self.ended = False
 
     def end(self) -> None:
@@ -76,8 +80,9 @@ class _Network:
     def step(self, x: Tensor, last: bool) -> Tensor:
         """The next block through the network, (B, C, T) -> float32 (B, C', what is complete)."""
         with self.precision.context(self.device):
-            rows = x.transpose(1, 2).to(self._arithmetic.signal)
-            return self._stream.step(rows, last).transpose(1, 2).float()
+            rows = x.transpose(1, 2).to(self._arithmetic.signal).split(self._n_together)
+            steps = [s.step(part, last) for s, part in zip(self._streams, rows, strict=True)]
+            return torch.cat(steps).transpose(1, 2).float()
 
 
 class StreamEncoder(_Network):

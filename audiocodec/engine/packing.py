@@ -2,8 +2,6 @@
 
 A convolution of kernel 2s and stride s is one of two taps over groups of s time steps, a transposed
 one the same backwards; so everything here has stride 1, and 1, 2, 3 or 7 taps.
-On a CPU, items of a batch are computed one by one, with the arithmetic of a signal alone, so that
-their codes do not depend on their company.
 
 Shapes: B batch, T time steps, C channels, r taps, d dilation.
 May import: torch, model.layers, engine.kernels, engine.precision, engine.transform.
@@ -50,9 +48,7 @@ class Products:
         typed = x.to(self.dtype)
         if self.taps == 2:
             typed = torch.cat([typed[:, :-1], typed[:, 1:]], dim=2)
-        items = typed.split(1) if x.device.type == "cpu" else [typed]
-        products = [F.linear(item, self.weight, self.bias) for item in items]
-        y = (torch.cat(products) if len(products) > 1 else products[0]).to(x.dtype)
+        y = F.linear(typed, self.weight, self.bias).to(x.dtype)
         return snake(y, y) if snake else y
 
 

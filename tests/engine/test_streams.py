@@ -100,6 +100,17 @@ def test_audio_comes_out_within_the_stated_latency(model, n_frames, block_frames
     assert audio.shape[-1] >= n_frames * model.config.hop - stream.latency
 
 
+@given(model=models, n_samples=st.integers(1, 2000), batch=st.integers(2, 4))
+def test_company_changes_nothing_to_the_last_bit(model, n_samples, batch):
+    """On a CPU, each signal of a batch has the codes and the samples that it has alone."""
+    x = noise(n_samples, batch)
+    codes = encoded(model, x)
+    audio = decoded(model, codes)
+    for i in range(batch):
+        assert torch.equal(codes[i : i + 1], encoded(model, x[i : i + 1]))
+        assert torch.equal(audio[i : i + 1], decoded(model, codes[i : i + 1]))
+
+
 def test_an_aligned_decoder_is_the_published_one_moved_into_place():
     """An odd stride: the published crop loses the first sample of every up-convolution."""
     x = noise(50)
