@@ -23,6 +23,11 @@ except ImportError:  # there was no compiler
 HAS_TRITON = find_spec("triton") is not None  # importing it is slow
 
 
+def is_built() -> bool:
+    """Whether the kernels for a CPU are there."""
+    return _kernels is not None
+
+
 class SnakeRows:
     """The Snake of a signal whose channels lie side by side."""
 

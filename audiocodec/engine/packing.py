@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiocodec.engine.kernels import SnakeRows, tiles_in, tiles_out
+from audiocodec.engine.kernels import SnakeRows, is_built, tiles_in, tiles_out
 from audiocodec.engine.precision import Arithmetic
 from audiocodec.engine.transform import Transform
 from audiocodec.model.layers import UpConv
@@ -151,6 +151,11 @@ def _laid_out(weight: Tensor, bias: Tensor, dilation: int, arithmetic: Arithmeti
     if min(weight.shape[:2]) < WIDE:
         return Direct(weight, bias, dilation, dtype)
     pairs = (PAIRS if dtype == weight.dtype else PAIRS_FAST).get(taps)
-    if arithmetic.transforms and pairs and (taps > 2 or weight[..., 0].numel() < MANY):
+    if (
+        arithmetic.transforms
+        and is_built()
+        and pairs
+        and (taps > 2 or weight[..., 0].numel() < MANY)
+    ):
         return Winograd(weight, bias, dilation, pairs)
     return Products(weight, bias, dtype) if taps <= 2 else Direct(weight, bias, dilation, dtype)

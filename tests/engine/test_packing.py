@@ -89,6 +89,12 @@ def test_wide_layers_take_the_forms_that_save_products():
     assert {type(pack(conv, EXACT).run) for conv in MODULES[8].values()} == {Direct}
 
 
+def test_without_kernels_wide_layers_stay_direct(monkeypatch):
+    """In several passes over memory the transforms cost more than the products that they save."""
+    monkeypatch.setattr(kernels, "_kernels", None)
+    assert type(pack(same_conv(WIDE, WIDE, 7), EXACT).run) is Direct
+
+
 def test_weights_are_laid_out_once_and_again_when_they_change():
     """In place, or replaced; each arithmetic has its own layout."""
     conv = same_conv(WIDE, WIDE, 7)
