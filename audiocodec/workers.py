@@ -1,6 +1,6 @@
 """Work in several processes, which end with us however we end.
 
-May import: the standard library, interrupts; torch only inside a worker.
+May import: the standard library; torch only inside a worker.
 """
 
 import os
@@ -12,8 +12,6 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
 from typing import Any, TypeVar
-
-from audiocodec.interrupts import keep_interrupts
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -58,7 +56,6 @@ def _begin(n_threads: int) -> None:
 
     torch.set_num_threads(n_threads)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    keep_interrupts()
 
 
 def _end_with_parent() -> None:

@@ -7,9 +7,12 @@ May import: numpy, soundfile, errors, files.
 import io
 import operator
 import os
+import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Any, BinaryIO, TypeAlias
 
@@ -54,10 +57,29 @@ class Recorded:
             self.error = self.error or error
             return 0
 
-    def reraise_interrupt(self) -> None:
-        """Let Ctrl-C out, which came while libsndfile was asking for bytes."""
-        if self.error and not isinstance(self.error, Exception):
-            raise self.error
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Around calls of libsndfile: lets Ctrl-C out that came while it was asking for bytes.
+
+        One that comes in soundfile's part of the way is told to a hook of Python's only.
+        """
+        before = sys.unraisablehook
+        is_main = threading.current_thread() is threading.main_thread()  # only there it comes
+        if is_main:
+            sys.unraisablehook = partial(self._keep_interrupt, before)
+        try:
+            yield
+        finally:
+            if is_main:
+                sys.unraisablehook = before
+            if self.error and not isinstance(self.error, Exception):
+                raise self.error
+
+    def _keep_interrupt(self, otherwise: Callable[[Any], Any], lost: Any) -> None:
+        if issubclass(lost.exc_type, Exception):
+            otherwise(lost)
+        else:
+            self.error = self.error or lost.exc_value
 
     def seek(self, offset: int, whence: int = 0) -> Any:
         return self._try(self.file.seek, offset, whence)
@@ -195,9 +217,9 @@ def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Recor
     recorded = Recorded(file)
     recorded.seek(0)
     try:
-        sound = _ForwardSound(recorded)  # type: ignore[arg-type]
+        with recorded.watching():
+            sound = _ForwardSound(recorded)  # type: ignore[arg-type]
     except sf.LibsndfileError as error:
-        recorded.reraise_interrupt()
         reason = recorded.error or error.error_string.rstrip(".")
         raise AudioError(
             f"{name}: cannot be read as audio ({reason}); formats that work: {READABLE}"
@@ -221,11 +243,11 @@ def _next_block(sound: sf.SoundFile, recorded: Recorded, name: str, n_before: in
     block, n_read = np.empty((BLOCK_SAMPLES, sound.channels), np.float32), 0
     reason: object = None
     try:
-        while n_read < BLOCK_SAMPLES and (n_new := len(sound.read(out=block[n_read:]))):
-            n_read += n_new
+        with recorded.watching():
+            while n_read < BLOCK_SAMPLES and (n_new := len(sound.read(out=block[n_read:]))):
+                n_read += n_new
     except sf.LibsndfileError as error:
         reason = error.error_string
-    recorded.reraise_interrupt()
     if reason := recorded.error or reason:
         raise _damaged(name, sound, n_before + n_read, str(reason))
     return block[:n_read]

@@ -160,7 +160,8 @@ class AudioWriter:
     @contextmanager
     def _errors(self, opening: bool = False) -> Iterator[None]:
         try:
-            yield
+            with self._file.watching():
+                yield
         except (sf.SoundFileError, AssertionError) as error:  # soundfile asserts a full write
             if self._file.error:
                 raise self._file.error from error

@@ -16,7 +16,6 @@ from audiocodec import __version__
 from audiocodec.cli.arguments import parse
 from audiocodec.cli.messages import say
 from audiocodec.errors import ArgumentError, CodecError
-from audiocodec.interrupts import keep_interrupts
 
 COMMANDS = {
     "encode": "compress sound files to .dac files",
@@ -44,7 +43,6 @@ def main() -> NoReturn:
     """Run a command and leave with its exit status: 0, or 1 after one line on standard error."""
     debug = "--debug" in sys.argv
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
-    keep_interrupts()
     _buffer_output()
     try:
         status = run(sys.argv[1:])

@@ -420,10 +420,13 @@ def _is_exact(sound: sf.SoundFile) -> bool:
 
 
 def _sought(sound: sf.SoundFile, recorded: Recorded, first: int, name: str) -> Iterator[Samples]:
+    def next_block() -> Samples:
+        with recorded.watching():
+            return sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+
     position = sound.seek(first)
-    while len(block := sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)):
+    while len(block := next_block()):
         yield block
         position += len(block)
-    recorded.reraise_interrupt()
     if recorded.error or (sound.format == "FLAC" and position < sound.frames):
         raise AudioError(f"{name}: damaged or cut short near sample {position}")

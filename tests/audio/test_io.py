@@ -3,6 +3,7 @@
 import io
 import os
 import struct
+import sys
 import threading
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec.audio import open_audio
-from audiocodec.audio.io import BLOCK_SAMPLES
+from audiocodec.audio.io import BLOCK_SAMPLES, Recorded
 from audiocodec.errors import ArgumentError, AudioError
 
 RATE = 44100
@@ -317,6 +318,24 @@ def test_ctrl_c_while_reading_gets_out(tmp_path):
     file.failure = KeyboardInterrupt
     with pytest.raises(KeyboardInterrupt):
         read_all(file)
+
+
+@pytest.mark.parametrize("reads", [0, 12])
+def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch, reads):
+    """It may come in soundfile's own lines, before ours are called; soundfile would print it."""
+    path = saved(tmp_path / "a.wav", noise(900_000))
+    left, read, before = [reads], Recorded.read, sys.unraisablehook
+
+    def interrupted(self, n_bytes):
+        left[0] -= 1
+        if left[0] == -1:
+            raise KeyboardInterrupt
+        return read(self, n_bytes)
+
+    monkeypatch.setattr(Recorded, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read_all(path)
+    assert sys.unraisablehook is before
 
 
 def test_the_name_of_a_path_is_the_path():

@@ -11,6 +11,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec.audio import audio_output, output, write_audio
+from audiocodec.audio.io import Recorded
 from audiocodec.errors import ArgumentError, OutputError, OutputExists
 
 RATE = 44100
@@ -281,3 +282,15 @@ def test_a_full_disk_is_never_a_shorter_file(tmp_path, kind):
         done = subprocess.run([*script, str(limit)], capture_output=True, text=True, check=False)
         assert done.stderr.startswith(f"refused: {path}: cannot be written"), done.stderr
         assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch):
+    """And leaves no file."""
+
+    def interrupted(self, data):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Recorded, "write", interrupted)
+    with pytest.raises(KeyboardInterrupt), audio_output(tmp_path / "a.wav", 8000, 1) as output:
+        output.write(np.zeros((500_000, 1)))
+    assert list(tmp_path.iterdir()) == []
