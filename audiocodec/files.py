@@ -51,7 +51,11 @@ def spooled(file: BinaryIO) -> BinaryIO:
     """Copy a pipe into a temporary file (in memory while small) and rewind it."""
     spool = _Spool(max_size=SPOOL_BYTES)
     spool.name = name_of(file)
-    shutil.copyfileobj(file, spool, 2**20)
+    try:
+        shutil.copyfileobj(file, spool, 2**20)
+    except BaseException:
+        spool.close()
+        raise
     spool.seek(0)
     return spool  # type: ignore[return-value]
 

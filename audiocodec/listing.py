@@ -48,7 +48,8 @@ def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
         if manifest.suffix.lower() == ".csv":
             rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
         else:
-            rows = [json.loads(line) for line in text.splitlines() if line.strip()]
+            # not splitlines(): a text may hold what Unicode takes for the end of a line
+            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise AudioError(f"{manifest}: cannot be read as a manifest: {error}") from error
     for number, row in enumerate(rows, 1):

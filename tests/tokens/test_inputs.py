@@ -406,3 +406,12 @@ def test_what_is_not_packed(tmp_path):
         (item,) = items_of([tmp_path / f"{name}.tar.gz"])
         with pytest.raises(AudioError, match="as a tar"):
             read(item)
+
+
+def test_a_text_may_hold_what_unicode_takes_for_the_end_of_a_line(tmp_path):
+    """Only line feeds end the rows of a JSONL."""
+    manifest = tmp_path / "some.jsonl"
+    rows = [{"path": "a.wav", "text": "one\u2028two\x85three"}, {"path": "b.wav", "text": "four"}]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    manifest.write_text("\r\n".join(lines), encoding="utf-8")
+    assert [item.columns["text"] for item in items_of([manifest])] == [row["text"] for row in rows]
