@@ -7,7 +7,7 @@
    steps (Cody and Waite, 1980), where a polynomial of degree 9 gives the sine to a rounding error.
    Beyond |z| of some 30000, float32 itself no longer tells where in a period z is.
 
-   Tiles are those of engine/winograd.py, whose points are 0, +-a_1, ..., +-a_p and infinity: what the
+   Tiles are those of engine/transform.py, whose points are 0, +-a_1, ..., +-a_p and infinity: what the
    two of a pair share is computed once. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>

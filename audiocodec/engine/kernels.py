@@ -2,7 +2,8 @@
 
 The kernels for a CPU (_kernels.c) are built when the package is installed and a C compiler is at
 hand; they compute in float32. On CUDA, Triton compiles the Snake where torch brought it. In all
-other cases torch does the same in several passes over memory. They round differently.
+other cases torch makes the Snake, in several passes over memory, and no convolution is transformed
+(engine.packing). They round differently.
 
 Shapes: T time steps, C channels, P points of a transform, M tiles.
 May import: torch, model.layers, engine.transform, engine.triton_snake.
@@ -57,20 +58,14 @@ class SnakeRows:
 
 
 def tiles_in(x: Tensor, shape: Transform, dilation: int, first: int, out: Tensor) -> None:
-    """Rows (T, C), zeros behind them -> factors (P, M, C) of the tiles from `first` on."""
-    n = out.shape[1]
-    if not (is_compiled(x) and is_compiled(out)):
-        rows = torch.arange(shape.points)[:, None] * dilation + _first_rows(
-            shape, dilation, first, n
-        )
-        padded = torch.nn.functional.pad(x, (0, 0, 0, max(0, int(rows.max()) + 1 - len(x))))
-        taken = padded[rows.to(x.device)]
-        out.copy_((shape.into.to(x) @ taken.flatten(1)).view_as(out))
-        return
+    """Rows (T, C), zeros behind them -> factors (P, M, C) of the tiles from `first` on.
+
+    Only where the kernels are built; everything float32, contiguous, on the CPU.
+    """
     zeros = x.new_zeros(x.shape[1])
     _kernels.tiles_in(
         x.data_ptr(), shape.weights_in.data_ptr(), out.data_ptr(), shape.pairs, shape.outputs,
-        dilation, *x.shape, first, n, zeros.data_ptr(), torch.get_num_threads(),
+        dilation, *x.shape, first, out.shape[1], zeros.data_ptr(), torch.get_num_threads(),
     )  # fmt: skip
 
 
@@ -83,14 +78,8 @@ def tiles_out(
     snake: SnakeRows | None,
     out: Tensor,
 ) -> None:
-    """Products (P, M, C) -> the rows of the tiles from `first` on in out (all rows, C)."""
+    """Products (P, M, C) -> the rows of the tiles from `first` on in out (T, C); likewise."""
     n, channels = v.shape[1:]
-    if not (is_compiled(v) and is_compiled(out)):
-        rows = torch.arange(shape.outputs)[:, None] * dilation
-        rows = (rows + _first_rows(shape, dilation, first, n)).to(v.device)
-        y = (shape.back.to(v) @ v.flatten(1)).view(shape.outputs, n, channels) + bias
-        out[rows] = snake(y, y) if snake else y
-        return
     _kernels.tiles_out(
         v.data_ptr(), shape.weights_out.data_ptr(), bias.data_ptr(),
         *(snake.addresses if snake else (0, 0)), out.data_ptr(), shape.pairs, shape.outputs,
@@ -112,9 +101,3 @@ def is_compiled(x: Tensor) -> bool:
 def _items(x: Tensor) -> tuple[Tensor, ...]:
     """The items of a batch, or the one there is."""
     return x.unbind(0) if x.dim() > 2 else (x,)
-
-
-def _first_rows(shape: Transform, dilation: int, first: int, n: int) -> Tensor:
-    """The first row of each tile: `dilation` tiles interleave."""
-    tile = torch.arange(first, first + n)
-    return tile // dilation * dilation * shape.outputs + tile % dilation

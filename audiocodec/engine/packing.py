@@ -69,7 +69,7 @@ class Direct:
 
 
 class Winograd:
-    """Several taps by fewer products than taps, in float32 on a CPU."""
+    """Several taps by fewer products than taps, in float32 on a CPU, with the compiled kernels."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, pairs: int) -> None:
         """weight: (C', C, r)"""
@@ -92,7 +92,7 @@ class Winograd:
         most = min(self.n_tiles, groups * d)
         into = x.new_empty(shape.points * most * x.shape[2])  # fresh memory is slow memory
         back = x.new_empty(shape.points * most * y.shape[2])
-        for x_item, y_item in zip(x, y, strict=True):
+        for x_item, y_item in zip(x.contiguous(), y, strict=True):
             for first in range(0, groups * d, most):
                 tiles = (shape.points, min(most, groups * d - first), -1)
                 v = into[: shape.points * tiles[1] * x.shape[2]].view(tiles)

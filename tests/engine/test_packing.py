@@ -1,5 +1,7 @@
 """Convolutions laid out for running give what torch's modules give, in every form."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
@@ -58,9 +60,10 @@ def directly(conv, x):
 @pytest.mark.parametrize("compiled", [True, False])
 def test_every_layer_is_what_torch_computes(width, name, compiled, monkeypatch):
     """Wide and narrow, with the compiled kernels and without, for a batch too."""
+    conv = MODULES[width][name]
     if not compiled:
         monkeypatch.setattr(kernels, "_kernels", None)
-    conv = MODULES[width][name]
+        conv = copy.deepcopy(conv)  # not laid out yet
     x = torch.randn(2, conv.in_channels, 120, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         y = through(conv, x, EXACT)

@@ -51,6 +51,8 @@ def test_audio_is_equal_in_the_published_alignment(data, name):
             allowed = max(1e-4, 2 * rounding)
             assert allowed <= 1.5e-4
             np.testing.assert_allclose(decoded, expected[audio], atol=allowed, rtol=0)
+            ours, theirs = (np.square(y - true).mean() ** 0.5 for y in (decoded, expected[audio]))
+            assert ours <= 1.05 * theirs
 
 
 def in_float64(codec, codes):
