@@ -28,7 +28,7 @@ from audiocodec.tokens.jobs.folder import Job, Part, Recipe, locked
 from audiocodec.tokens.jobs.local import run_here, run_in_processes
 from audiocodec.tokens.jobs.plan import planned
 from audiocodec.tokens.jobs.ray_engine import run_on_ray
-from audiocodec.tokens.shards import FORMATS, ShardHeader, open_shards
+from audiocodec.tokens.shards import ShardHeader, check_format, open_shards
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 ENGINES = ("local", "ray")
@@ -110,8 +110,7 @@ def tokenize(
     OutputError, ArgumentError.
     """
     settings = settings or TokenizeSettings()
-    if format not in FORMATS:
-        raise ArgumentError(f"format {format!r} is none of {', '.join(FORMATS)}")
+    check_format(format)
     if workers < 0:
         raise ArgumentError(f"{workers} workers; 1 or more are possible, 0: one a core")
     named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)

@@ -468,3 +468,13 @@ def test_pieces_are_made_ahead_and_no_further():
         assert len(made) <= 6
         with pytest.raises(KeyError, match="made"):
             list(Ahead(2, thread).of(pieces(5)))
+
+
+def test_a_package_that_is_missing_is_told_before_anything_is_encoded(
+    tmp_path, model, corpus, monkeypatch
+):
+    """With the extra to install; no job is begun."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ArgumentError, match=r"pip install 'audiocodec\[tokens\]'"):
+        tokenize(corpus, tmp_path / "out", model=model)
+    assert not (tmp_path / "out").exists()

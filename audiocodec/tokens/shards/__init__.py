@@ -1,10 +1,18 @@
 """Shards of tokens: what a row is, and three ordinary formats. No torch."""
 
 from audiocodec.tokens.shards.header import ShardError, ShardHeader, column_types
-from audiocodec.tokens.shards.opening import FORMATS, Shards, open_shards, shard_name, write_shard
+from audiocodec.tokens.shards.opening import (
+    FORMATS,
+    Shards,
+    check_format,
+    open_shards,
+    shard_name,
+    write_shard,
+)
 from audiocodec.tokens.shards.row import TokenRow, Value
 
 __all__ = [
+    "check_format",
     "column_types",
     "FORMATS",
     "open_shards",

@@ -30,21 +30,31 @@ class Format:
     suffix: str
     write: Callable[[Path, Iterable[TokenRow], ShardHeader, bool], None]
     shard: Callable[[Path], Shard]
+    load: Callable[[], object] = tuple  # the optional packages it needs, if any
 
 
 FORMATS = {
-    "parquet": Format(".parquet", parquet.write_shard, parquet.ParquetShard),
+    "parquet": Format(".parquet", parquet.write_shard, parquet.ParquetShard, parquet.load_pyarrow),
     "webdataset": Format(".tar", webdataset.write_shard, webdataset.TarShard),
     "safetensors": Format(".safetensors", safetensors.write_shard, safetensors.SafetensorsShard),
 }
 _BY_SUFFIX = {format.suffix: format for format in FORMATS.values()}
 
 
+def check_format(format: str) -> None:
+    """Before there is anything to write. Raises ArgumentError for one that cannot be written."""
+    _format(format).load()
+
+
 def shard_name(index: int, format: str) -> str:
     """How the shards of a job are called: tokens-00000.parquet. Raises ArgumentError."""
-    if format not in FORMATS:
-        raise ArgumentError(f"format {format!r} is none of {', '.join(FORMATS)}")
-    return f"tokens-{index:05d}{FORMATS[format].suffix}"
+    return f"tokens-{index:05d}{_format(format).suffix}"
+
+
+def _format(name: str) -> Format:
+    if name not in FORMATS:
+        raise ArgumentError(f"format {name!r} is none of {', '.join(FORMATS)}")
+    return FORMATS[name]
 
 
 def write_shard(

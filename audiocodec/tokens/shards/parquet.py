@@ -52,7 +52,7 @@ def write_shard(
 
     Raises ArgumentError or ModelMismatch for rows that do not fit, OutputExists, OutputError.
     """
-    _, pq = _pyarrow()
+    _, pq = load_pyarrow()
     schema = _schema(header)
     with (
         output_file(path, overwrite) as file,
@@ -65,7 +65,8 @@ def write_shard(
 Checked = tuple[dict[str, Any], TokenRow]
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def load_pyarrow() -> tuple[Any, Any]:
+    """pyarrow and pyarrow.parquet. Raises ArgumentError where they are missing."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -78,7 +79,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _schema(header: ShardHeader) -> Any:
-    pa, _ = _pyarrow()
+    pa, _ = load_pyarrow()
     types = {"str": pa.string(), "int": pa.int64(), "float": pa.float64(), "bool": pa.bool_()}
     fields = [
         (name, pa.int32() if name in NARROW else types[kind.__name__])
@@ -105,7 +106,7 @@ def _groups(rows: Iterable[Checked]) -> Iterator[list[Checked]]:
 
 
 def _table(group: list[Checked], schema: Any) -> Any:
-    pa, _ = _pyarrow()
+    pa, _ = load_pyarrow()
     offsets = np.cumsum([0, *(row.codes.size for _, row in group)], dtype=np.int32)
     flat = pa.array(np.concatenate([row.codes.reshape(-1) for _, row in group]))
     columns = [
@@ -176,7 +177,7 @@ class ParquetShard(Shard):
         return shapes
 
     def _open(self) -> _Opened:
-        _, pq = _pyarrow()
+        _, pq = load_pyarrow()
         with self._errors():
             metadata = pq.read_metadata(self.path, memory_map=True)
             # as dictionaries, so that a text that repeats takes its memory once
@@ -194,7 +195,7 @@ class ParquetShard(Shard):
         file.file.close(force=True)
 
     def _errors(self) -> Any:
-        pa, _ = _pyarrow()
+        pa, _ = load_pyarrow()
         return shard_errors(self.path, pa.ArrowException, MemoryError, KeyError, EOFError)
 
     def _read(self, groups: Iterable[int], columns: list[str]) -> Any:
@@ -258,13 +259,13 @@ class ParquetShard(Shard):
 
 
 def _is_text(kind: Any) -> bool:
-    pa, _ = _pyarrow()
+    pa, _ = load_pyarrow()
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _is_like(schema: Any, wanted: Any) -> bool:
     """Whether the schema has that column, as a type that other writers may make of it too."""
-    pa, _ = _pyarrow()
+    pa, _ = load_pyarrow()
     if schema.names.count(wanted.name) != 1:
         return False
     found, kind = schema.field(wanted.name).type, wanted.type
