@@ -280,7 +280,7 @@ def killed_and_continued(folder, wanted_folder, arguments, n_kills, contents, se
         process = started(*arguments, "--out", folder)
         before = n_shards(folder)
         wait_until(lambda before=before: n_shards(folder) > before, process)
-        time.sleep(chance.uniform(0, 0.3))
+        time.sleep(chance.uniform(0, 0.1))
         workers = children_of(process.pid)
         os.kill(process.pid, signal.SIGKILL)  # the workers must notice by themselves
         process.communicate()
@@ -312,9 +312,9 @@ def test_sigkill_at_random_moments_with_two_workers(
 ):
     """All formats and inputs; no worker outlives the command."""
     inputs = [long_corpus, *corpus]
-    settings = TokenizeSettings(device="cpu", shard_rows=2)
+    settings = TokenizeSettings(device="cpu", shard_rows=1)
     tokenize(inputs, tmp_path / "wanted", model=model, format=format, settings=settings)
-    arguments = (*inputs, "--model", model, "--shard-rows", 2, "--workers", 2, "--format", format)
+    arguments = (*inputs, "--model", model, "--shard-rows", 1, "--workers", 2, "--format", format)
     killed_and_continued(
         tmp_path / "out", tmp_path / "wanted", arguments, 4, contents, seed=len(format)
     )
