@@ -6,6 +6,7 @@ May import: torch, errors.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -39,16 +40,17 @@ class Precision:
 
     @contextmanager
     def context(self, device: torch.device) -> Iterator[None]:
-        """Settings for one block; they are put back afterwards."""
-        fast = self.name == "fast"
+        """Settings for one block; they are put back afterwards.
+
+        Whatever the caller computes in, it does not reach in here.
+        """
+        on_cuda = device.type == "cuda"
+        fast = on_cuda and self.name == "fast"
         with ExitStack() as stack:
-            if device.type == "cuda":
-                stack.enter_context(
-                    torch.backends.cudnn.flags(
-                        enabled=True, benchmark=fast, deterministic=not fast, allow_tf32=fast
-                    )
-                )
-            # Whatever the caller computes in, it does not reach in here.
+            stack.enter_context(_float32_products(device, tf32=fast))
+            if on_cuda:
+                stack.enter_context(_attribute(torch.backends.cudnn, "benchmark", fast))
+                stack.enter_context(_attribute(torch.backends.cudnn, "deterministic", not fast))
             stack.enter_context(torch.autocast(device.type, enabled=False))
             yield
 
@@ -60,6 +62,38 @@ class Arithmetic:
     signal: torch.dtype  # between layers
     products: torch.dtype  # in matrix products and convolutions
     transforms: bool  # save products by transforms in float32 where there are several taps
+
+
+@contextmanager
+def _float32_products(device: torch.device, tf32: bool) -> Iterator[None]:
+    """Products of float32 in TF32, or in nothing less than float32.
+
+    Settings are those of all threads: one that is right already is not touched.
+    """
+    with ExitStack() as stack:
+        if hasattr(torch.backends, "fp32_precision"):  # torch 2.9: no other way beside it
+            on: Any = torch.backends  # whose parts have no types
+            cuda, cpu = (on.cuda.matmul, on.cudnn.conv), (on.mkldnn.matmul, on.mkldnn.conv)
+            for one in cuda if device.type == "cuda" else cpu:
+                if tf32 or one.fp32_precision not in ("none", "ieee"):
+                    value = "tf32" if tf32 else "ieee"
+                    stack.enter_context(_attribute(one, "fp32_precision", value))
+        else:
+            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
+            torch.set_float32_matmul_precision("high" if tf32 else "highest")
+            stack.enter_context(_attribute(torch.backends.cudnn, "allow_tf32", tf32))
+        yield
+
+
+@contextmanager
+def _attribute(owner: object, name: str, value: object) -> Iterator[None]:
+    """Set for a while."""
+    before = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def computes_bfloat16(device: torch.device) -> bool:
