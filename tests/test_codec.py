@@ -1,5 +1,6 @@
 """The whole road: sound in, a .dac file, sound out."""
 
+import copy
 import io
 import subprocess
 import sys
@@ -144,6 +145,16 @@ def test_fast_precision_is_a_choice(small):
     assert (fast.encode(noise(20_000)) == codes).float().mean() > 0.5
     assert fast.decode(codes).shape == small.decode(codes).shape
     assert "fast" in repr(fast)
+
+
+def test_a_codec_may_be_made_and_used_in_inference_mode(small):
+    """There and outside, its weights made there or not."""
+    expected = small.encode(noise(5000))
+    with torch.inference_mode():
+        copied = Codec(copy.deepcopy(small.model), "copied", device="cpu")
+        assert torch.equal(copied.encode(noise(5000)), expected)
+        assert torch.equal(small.encode(noise(5000)), expected)
+    assert torch.equal(copied.encode(noise(5000)), expected)
 
 
 def test_live_streams_equal_whole_files(small):

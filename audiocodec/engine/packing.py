@@ -116,7 +116,7 @@ class Layer:
 def pack(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
     """Lay out a convolution; the layout is kept as long as the module and its weights stay."""
     parts = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
-    state = [(part, part._version) for part in parts]
+    state = [(part, _version(part)) for part in parts]
     known = _KNOWN.setdefault(conv, {})
     kept = known.get(arithmetic)
     if not kept or any(a is not b or m != n for (a, m), (b, n) in zip(kept[0], state, strict=True)):
@@ -128,6 +128,11 @@ def pack(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
 # the layout.
 _Known = dict[Arithmetic, tuple[list[tuple[Tensor, int]], Layer]]
 _KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
+
+
+def _version(weight: Tensor) -> int:
+    """How often it has been written to; of one that was made in inference mode nobody knows."""
+    return 0 if weight.is_inference() else weight._version
 
 
 def _packed(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
