@@ -5,10 +5,11 @@ as many frames around it as its own look at, which are computed and dropped: 6 t
 work, and the codes and samples of the stream (engine.blocks), up to the rounding of a GPU.
 A result is fetched when the next windows are on their way, so that copies and computing overlap.
 
-Shapes: B batch, C channels, T steps. May import: torch, model, engine.blocks, engine.precision.
+Shapes: B batch, C channels, T steps.
+May import: torch, model, engine.blocks, engine.graphs, engine.precision.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 
 from audiocodec.engine.blocks import StreamDecoder, StreamEncoder
+from audiocodec.engine.graphs import Repeated
 from audiocodec.engine.precision import Precision
 from audiocodec.model.network import DAC
 
@@ -98,6 +100,7 @@ class WindowEncoder:
         self.hop, reach = model.config.hop, model.config.encoder_reach
         context = -(-reach // self.hop) * self.hop
         self.cutter = Cutter(window_frames * self.hop, context, max(1, WINDOWS // batch))
+        self.encode = Repeated(partial(_encoded, self.open))
         self.results = Results()
 
     @property
@@ -125,7 +128,7 @@ class WindowEncoder:
     def _codes(self, cuts: Iterator[Cut]) -> Tensor:
         parts = [self.stream.no_codes()]
         for x, n, drop, keep in cuts:
-            codes = self.open(len(x)).encode_block(x, last=True)
+            codes = self.encode(x)
             parts += self.results.push(joined(codes, n, drop // self.hop, keep // self.hop))
         return torch.cat(parts, dim=-1)
 
@@ -148,6 +151,7 @@ class WindowDecoder:
         self.hop = model.config.hop
         context = model.config.decoder_context
         self.cutter = Cutter(window_frames, context, max(1, WINDOWS // batch))
+        self.decode = Repeated(partial(_decoded, self.open))
         self.results = Results()
 
     @torch.no_grad()
@@ -172,7 +176,7 @@ class WindowDecoder:
     def _samples(self, cuts: Iterator[Cut]) -> Tensor:
         parts = [self.stream.no_samples()]
         for x, n, drop, keep in cuts:
-            samples = self.open(len(x)).step(x, last=True)
+            samples = self.decode(x)
             parts += self.results.push(joined(samples, n, drop * self.hop, keep * self.hop))
         return torch.cat(parts, dim=-1)
 
@@ -194,6 +198,7 @@ class ManyEncoder:
         self.open = partial(StreamEncoder, model, n_codebooks=n_codebooks, precision=precision)
         self.hop, self.size = model.config.hop, window_frames
         self.context = -(-model.config.encoder_reach // self.hop)
+        self.encode = Repeated(partial(_encoded, self.open))
         self.waiting: dict[int, list[tuple[int, int, Piece]]] = {}  # by frames in a window
         self.codes: dict[int, list[Tensor | None]] = {}  # of the signals that are not given yet
         self.n_signals = self.n_waiting = 0
@@ -243,7 +248,7 @@ class ManyEncoder:
         pieces = self.waiting.pop(width)
         self.n_waiting -= len(pieces)
         x = torch.stack([piece.x for _, _, piece in pieces])[:, None]
-        codes = self.open(len(pieces)).encode_block(x, last=True).cpu()
+        codes = self.encode(x).cpu()
         for (signal, i, piece), row in zip(pieces, codes, strict=True):
             self.codes[signal][i] = row[:, piece.first : piece.stop]
 
@@ -263,6 +268,16 @@ class Piece(NamedTuple):
     x: Tensor  # (samples,)
     first: int
     stop: int
+
+
+def _encoded(new_stream: Callable[[int], StreamEncoder], x: Tensor) -> Tensor:
+    """Codes of windows (B, 1, T); a function that holds no window or graph."""
+    return new_stream(len(x)).encode_block(x, last=True)
+
+
+def _decoded(new_stream: Callable[[int], StreamDecoder], x: Tensor) -> Tensor:
+    """Samples of windows of latents (B, D, T), likewise."""
+    return new_stream(len(x)).step(x, last=True)
 
 
 def joined(y: Tensor, n: int, drop: int, keep: int) -> Tensor:
@@ -308,5 +323,5 @@ def _copied(y: Tensor) -> tuple[Tensor, "torch.cuda.Event | None"]:
     host = torch.empty(y.shape, dtype=y.dtype, pin_memory=True)
     host.copy_(y, non_blocking=True)
     event = torch.cuda.Event()
-    event.record()
+    event.record(torch.cuda.current_stream(y.device))
     return host, event
