@@ -49,6 +49,10 @@ class Ours:
         """See System."""
         return self._codec.encode(audio)
 
+    def decoded(self, codes: Tensor) -> Tensor:
+        """See Decodes."""
+        return self._codec.decode(codes)
+
     def _dac_file(self, cell: Cell) -> Path:
         path = Path(self._spec.folder, f"ours_{cell.audio_s:g}.dac")
         config = self._codec.config

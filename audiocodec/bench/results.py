@@ -51,6 +51,22 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How well the setting of a run agrees with exact float32 on the CPU, on the same audio."""
+
+    model: str
+    seeded: bool  # weights that nobody trained
+    audio: str  # as it was named; "noise" for seeded noise
+    n_clips: int  # compared
+    n_available: int  # of so many
+    n_frames: int  # of all channels
+    codes_equal: float  # share, all codebooks
+    first_equal: float  # share in the first codebook
+    snr_median_db: float | None  # over clips, decoding the reference's codes; None: no difference
+    snr_worst_db: float | None  # of the worst clip
+
+
+@dataclass(frozen=True)
 class Missing:
     """What was asked for and not measured."""
 
@@ -66,6 +82,7 @@ class Results:
     rows: list[Row] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
     agreements: list[Agreement] = field(default_factory=list)
+    fidelities: list[Fidelity] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
     def to_json(self) -> str:
@@ -92,5 +109,7 @@ class Results:
             rows=[Row(**row) for row in values["rows"]],
             rates=[Rate(**rate) for rate in values["rates"]],
             agreements=[Agreement(**one) for one in values["agreements"]],
+            # files of earlier versions have none
+            fidelities=[Fidelity(**one) for one in values.get("fidelities", [])],
             missing=[Missing(**one) for one in values["missing"]],
         )

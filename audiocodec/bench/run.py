@@ -3,13 +3,22 @@
 May import: errors, bench, engine, model.config.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from tempfile import TemporaryDirectory
 from typing import Any, Protocol
 
 import audiocodec
+from audiocodec.bench.fidelity import (
+    CLIPS,
+    SEEDED_CLIPS,
+    Audio,
+    Tally,
+    Wave,
+    clips,
+    find_audio,
+)
 from audiocodec.bench.measure import (
     Player,
     Round,
@@ -18,10 +27,20 @@ from audiocodec.bench.measure import (
     median_seconds,
     peak_mib,
 )
-from audiocodec.bench.results import Agreement, Missing, Rate, Results, Row
+from audiocodec.bench.report import decibels
+from audiocodec.bench.results import Agreement, Fidelity, Missing, Rate, Results, Row
 from audiocodec.bench.roofline import block_samples, product_flop
 from audiocodec.bench.shapes import flop_per_second
-from audiocodec.bench.system import FILES, TENSORS, Cell, Spec, Unavailable, codec_config
+from audiocodec.bench.system import (
+    FILES,
+    TENSORS,
+    Cell,
+    Spec,
+    Unavailable,
+    codec_config,
+    is_seeded,
+    noise,
+)
 from audiocodec.bench.worker import Worker
 from audiocodec.engine import Precision
 from audiocodec.errors import ArgumentError, CodecError
@@ -53,7 +72,9 @@ class Measurable(Player, Protocol):
 
     def prepare(self, cell: Cell) -> None: ...
 
-    def codes(self, n_samples: int) -> Any: ...
+    def codes(self, samples: Wave) -> Any: ...
+
+    def decoded(self, codes: Any) -> Any: ...
 
 
 Start = Callable[[Spec], AbstractContextManager[Measurable]]
@@ -72,6 +93,7 @@ class Plan:
     threads: int = 0
     rounds: int = 3
     budget_s: float = 30.0  # for the rounds of one row
+    audio: tuple[str, ...] = ()  # files and folders to compare with exact float32 on
 
     def __post_init__(self) -> None:
         Precision(self.precision)
@@ -91,8 +113,10 @@ def run(plan: Plan, say: Callable[[str], None], start: Start = Worker) -> Result
     """Measure everything that can be; what cannot is in `missing` of the results, with reasons.
 
     say: gets a line for each thing that is done.
-    Raises ModelError for a model that is not there, ArgumentError for such a device.
+    Raises ModelError for a model that is not there, ArgumentError for such a device, AudioError
+    for such audio.
     """
+    audio = find_audio(plan.audio)
     configs = {model: codec_config(model) for model in plan.models}
     with TemporaryDirectory() as folder:
         bench = _Bench(plan, folder, say, start)
@@ -101,6 +125,7 @@ def run(plan: Plan, say: Callable[[str], None], start: Start = Worker) -> Result
                 Missing(f"tensors over {LONGEST_TENSOR_S:g} s", FILES_ONLY)
             )
         bench.rates(configs)
+        bench.fidelities(configs, audio)
         for model in configs:
             for system in plan.systems:
                 bench.compare(model, system)
@@ -160,13 +185,55 @@ class _Bench:
 
     def _agreement(self, model: str, system: str, ours: Measurable, theirs: Measurable) -> None:
         try:
-            codes, own = theirs.codes(COMPARED_SAMPLES), ours.codes(COMPARED_SAMPLES)
+            samples = noise(COMPARED_SAMPLES, 1).numpy()
+            codes, own = theirs.codes(samples), ours.codes(samples)
         except CodecError as error:
             self._miss(f"{model}: codes of {system}", error)
             return
         if codes is not None and codes.shape == own.shape:
             share = float((codes == own).mean())
             self.results.agreements.append(Agreement(model, system, share))
+
+    def fidelities(self, configs: Mapping[str, ModelConfig], audio: Audio) -> None:
+        """Of each model, the setting beside exact float32 on the CPU; after rates.
+
+        Nothing where the setting is just that; where audio was asked for, that is said.
+        """
+        if self.plan.precision == "exact" and self.results.setting["device_type"] == "cpu":
+            if self.plan.audio:
+                error = ArgumentError("the setting is the reference itself, exact on the CPU")
+                self._miss("agreement with float32 on the CPU", error)
+            return
+        for model, config in configs.items():
+            reference = replace(self._spec(model, "ours"), device="cpu", precision="exact")
+            some = audio.some(SEEDED_CLIPS if is_seeded(model) else CLIPS)
+            self.say(f"{model}: {some.n_clips} clips of {some.name}, in float32 on the CPU too")
+            with self._workers(self._spec(model, "ours"), reference) as workers:
+                tally = self._tally(model, clips(some, config.sample_rate, self._miss), workers)
+            if tally.n_frames:
+                self._fidelity(tally.result(model, is_seeded(model), audio))
+
+    def _tally(self, model: str, clips: Iterable[Wave], workers: Sequence[Measurable]) -> Tally:
+        """Of all clips; empty where they cannot be compared, with a reason."""
+        if not workers:
+            return Tally()
+        tested, reference = workers
+        tally = Tally()
+        try:
+            for clip in clips:
+                tally.add(tested, reference, clip)
+        except CodecError as error:
+            self._miss(f"{model}: agreement with float32 on the CPU", error)
+            return Tally()
+        return tally
+
+    def _fidelity(self, found: Fidelity) -> None:
+        self.results.fidelities.append(found)
+        decoded = f"{decibels(found.snr_median_db)}, {decibels(found.snr_worst_db)} at worst"
+        self.say(
+            f"{found.model}: {found.codes_equal:.2%} of codes equal those of float32 on the CPU, "
+            f"{found.first_equal:.2%} of the first codebook; decoding, in dB: {decoded}"
+        )
 
     def rates(self, configs: Mapping[str, ModelConfig]) -> None:
         """Rates of matrix products, then of each model beside them, in turns.
@@ -234,26 +301,31 @@ class _Bench:
             self._miss(what, error)
             return []
 
+    def _started(self, model: str, *systems: str) -> AbstractContextManager[list[Measurable]]:
+        return self._workers(*[self._spec(model, system) for system in systems])
+
     @contextmanager
-    def _started(self, model: str, *systems: str) -> Iterator[list[Measurable]]:
+    def _workers(self, *specs: Spec) -> Iterator[list[Measurable]]:
         """A worker for each system; none, and a reason in the results, where one cannot be had."""
         with ExitStack() as stack:
             workers: list[Measurable] = []
-            starting = [self.start(self._spec(model, system)) for system in systems]
-            for system, worker in zip(systems, starting):  # every one, so that every one ends
+            starting = [self.start(spec) for spec in specs]
+            for spec, worker in zip(specs, starting):  # every one, so that every one ends
                 try:
                     workers.append(stack.enter_context(worker))
                 except Unavailable as error:
-                    self._unavailable.add(system)
-                    self._miss(system, error)
+                    self._unavailable.add(spec.system)
+                    self._miss(spec.system, error)
                 except CodecError as error:
-                    self._miss(f"{model}: {system}", error)
-            yield workers if len(workers) == len(systems) else []
+                    self._miss(f"{spec.model}: {spec.system}", error)
+            yield workers if len(workers) == len(specs) else []
 
     def _spec(self, model: str, system: str) -> Spec:
         plan = self.plan
         return Spec(system, model, self.folder, plan.device, plan.precision, plan.threads)
 
     def _miss(self, what: str, error: Exception) -> None:
-        self.results.missing.append(Missing(what, str(error)))
-        self.say(f"{what}: {error}")
+        missing = Missing(what, str(error))
+        if missing not in self.results.missing:  # a file is missing for one model as for another
+            self.results.missing.append(missing)
+            self.say(f"{what}: {error}")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -65,12 +65,25 @@ class System(Protocol):
         """Codes (B, n_codebooks, frames) of samples (B, 1, n), if they mean what ours do."""
 
 
+@runtime_checkable
+class Decodes(Protocol):
+    """A system whose decoding of given codes is compared."""
+
+    def decoded(self, codes: Tensor) -> Tensor:
+        """Samples (B, 1, n) of codes (B, n_codebooks, frames)."""
+
+
+def is_seeded(model: str) -> bool:
+    """Whether codec_of makes up the weights."""
+    return model in KNOWN_MODELS and model != DEFAULT_MODEL
+
+
 def codec_of(spec: Spec) -> Codec:
     """The model: a known one that is not at hand with seeded weights, of the same speed.
 
     Raises ModelError.
     """
-    if spec.model in KNOWN_MODELS and spec.model != DEFAULT_MODEL:
+    if is_seeded(spec.model):
         torch.manual_seed(0)
         model = DAC(KNOWN_MODELS[spec.model].config)
         return Codec(model, f"{spec.model}, seeded", spec.device, spec.precision)

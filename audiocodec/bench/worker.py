@@ -1,6 +1,6 @@
 """A process with one system in it, which works when it is told to and waits otherwise.
 
-CUDA is waited for at the end of each turn. May import: torch, errors, bench.
+CUDA is waited for at the end of each turn. May import: numpy, torch, errors, bench.
 """
 
 import platform
@@ -15,8 +15,11 @@ from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import Any
 
-from audiocodec.bench.system import Cell, Spec, System, Unavailable, Work, noise
-from audiocodec.errors import CodecError
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.bench.system import Cell, Decodes, Spec, System, Unavailable, Work
+from audiocodec.errors import ArgumentError, CodecError
 
 SYSTEMS = {  # where each is: a worker imports its own and no other
     "ours": "ours.Ours",
@@ -84,9 +87,13 @@ class Worker:
         """Run what was prepared, once. Raises WorkerFailed."""
         return self._ask("turn", None)
 
-    def codes(self, n_samples: int) -> Any:
-        """Codes of seeded noise as an array, or None; see System. Raises WorkerFailed."""
-        return self._ask("codes", n_samples)
+    def codes(self, samples: NDArray[np.float32]) -> Any:
+        """Codes of samples (B, 1, n) as an array, or None; see System. Raises WorkerFailed."""
+        return self._ask("codes", samples)
+
+    def decoded(self, codes: Any) -> Any:
+        """Samples (B, 1, n) of an array of codes; see Decodes. Raises WorkerFailed."""
+        return self._ask("decoded", codes)
 
     @property
     def is_alive(self) -> bool:
@@ -202,9 +209,14 @@ class _Service:
         self._run()
         return Turn(started, time.monotonic(), self._peak_mib())
 
-    def codes(self, n_samples: int) -> Any:
-        codes = self._system.codes(noise(n_samples, 1))
+    def codes(self, samples: NDArray[np.float32]) -> Any:
+        codes = self._system.codes(self._torch.from_numpy(samples))
         return None if codes is None else codes.numpy()
+
+    def decoded(self, codes: NDArray[np.int64]) -> Any:
+        if not isinstance(self._system, Decodes):
+            raise ArgumentError(f"{self._spec.system} has no decoding to compare")
+        return self._system.decoded(self._torch.from_numpy(codes)).numpy()
 
     def _run(self) -> None:
         self._work()

@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import pytest
+import soundfile
 
 from audiocodec.bench import __main__ as command
 from audiocodec.bench import plot
 from audiocodec.bench.results import Results
+from tests.conftest import noise
 
 
 def run(*arguments):
@@ -34,11 +36,38 @@ def test_toy_size(toy_folder, tmp_path):
     assert (out / "speed.svg").read_text().startswith("<?xml")
 
 
+def test_fast_beside_float32(toy_folder, tmp_path):
+    """Codes and decoded audio of the files named; a file that is none is said, and no more."""
+    clips, out = tmp_path / "clips", tmp_path / "out"
+    clips.mkdir()
+    soundfile.write(clips / "stereo.wav", noise(3000, 2)[:, 0].numpy().T, 22050)
+    (clips / "broken.flac").write_bytes(b"no audio")
+    done = run(
+        *("--model", toy_folder, "--systems", "ours", "--lengths", "0.02", "--rounds", "1"),
+        *("--threads", "1", "--precision", "fast", "--audio", clips, "--out", out),
+    )
+    assert done.returncode == 0, done.stderr
+    results = Results.from_json((out / "results.json").read_text())
+    (found,) = results.fidelities
+    assert (found.seeded, found.audio) == (False, str(clips))
+    assert (found.n_clips, found.n_available, found.n_frames) == (1, 2, 24)
+    if results.setting["bfloat16"]:
+        assert 0.5 < found.codes_equal <= 1
+        assert 20 < found.snr_worst_db == found.snr_median_db < 90
+    else:
+        assert found.codes_equal == found.first_equal == 1
+        assert found.snr_worst_db is found.snr_median_db is None
+    assert "broken.flac: cannot be read as audio" in done.stdout
+    assert f"| {clips} | 1 of 2 | 24 |" in done.stdout
+    assert "of codes equal those of float32 on the CPU" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["--systems", "mp3"], "no system 'mp3'; there are published"),
         (["--model", "/no/such/folder"], "/no/such/folder"),
+        (["--audio", "/no/such/clips"], "/no/such/clips: no such file or folder"),
         (["--model", "tiny_44khz", "--device", "no_device"], "device 'no_device' cannot be used"),
     ],
 )

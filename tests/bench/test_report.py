@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from audiocodec.bench import plot
 from audiocodec.bench.report import markdown
-from audiocodec.bench.results import Agreement, Missing, Rate, Results, Row
+from audiocodec.bench.results import Agreement, Fidelity, Missing, Rate, Results, Row
 from audiocodec.errors import ArgumentError
 
 ROW = Row("toy", "compress", 1.0, 1, "stand-in", 0.5, 1.25, 2.5, 400.0, None, 3)
+FIDELITY = Fidelity("toy", False, "clips", 3, 9, 700, 0.89, 0.98, 32.74, 30.06)
 numbers = st.floats(1e-6, 1e6)
 rows = st.builds(
     Row,
@@ -33,13 +34,21 @@ rows = st.builds(
 def results() -> Results:
     """One of everything."""
     return Results(
-        {"torch": "2.0", "threads": 2, "cpu": "a CPU", "precision": "exact"},
+        {
+            "torch": "2.0",
+            "threads": 2,
+            "cpu": "a CPU",
+            "device": "cpu",
+            "bfloat16": True,
+            "precision": "fast",
+        },
         [ROW, replace(ROW, audio_s=600.0, ratio=4.0)],
         [
             Rate("", "matrix product, float32", 100.0, None, "float32"),
             Rate("toy", "encode", 40.0, 0.4, "float32"),
         ],
         [Agreement("toy", "transformers", 0.999)],
+        [FIDELITY],
         [Missing("snac", "the package snac cannot be used")],
     )
 
@@ -77,8 +86,31 @@ def test_markdown_holds_every_number():
         "99.9000%",
         "- snac: the package snac cannot be used",
         "a CPU, 2 threads",
+        "## Beside exact float32 on the CPU",
+        "| as loaded | fast, bfloat16, cpu | clips | 3 of 9 | 700 | 89.000% | 98.000% | 32.7 |",
     ):
         assert part in text
+
+
+def test_older_json_reads_too():
+    """That of versions which did not compare with float32 on the CPU."""
+    values = json.loads(results().to_json())
+    del values["fidelities"]
+    assert Results.from_json(json.dumps(values)) == replace(results(), fidelities=[])
+
+
+def test_what_was_compared_is_said():
+    """Seeded weights, noise, no difference at all, and a CPU that has no bfloat16."""
+    whole = results()
+    whole.setting["bfloat16"] = False
+    whole.fidelities = [
+        replace(FIDELITY, seeded=True, audio="noise", snr_median_db=None, snr_worst_db=None)
+    ]
+    text = markdown(whole)
+    assert "| toy | seeded | fast, no bfloat16, cpu | noise |" in text
+    assert "| no difference | no difference |" in text
+    assert "--audio" in text
+    assert "--audio" not in markdown(results())
 
 
 def test_no_growth_from_one_length():

@@ -35,7 +35,7 @@ class Pretender:
             raise WorkerFailed("RuntimeError: no")
         return Turn(0.0, SECONDS.get(self.spec.system, 1.0), 100.0)
 
-    def codes(self, n_samples):
+    def codes(self, samples):
         return np.array([[[1, 2, 3, 4 if self.spec.system == "ours" else 5]]])
 
 

@@ -9,8 +9,10 @@ from audiocodec.bench import peers
 from audiocodec.bench.measure import alternate
 from audiocodec.bench.system import Cell, Spec, Unavailable
 from audiocodec.bench.worker import Worker, WorkerFailed
+from tests.conftest import noise
 
 CELL = Cell("encode", 0.05)
+NOISE = noise(5000).numpy()
 
 
 def spec(system: str, model: Path, folder: Path) -> Spec:
@@ -27,7 +29,7 @@ def test_two_processes_take_turns(toy_folder, tmp_path):
         for worker in (ours, theirs):
             worker.prepare(CELL)
         rounds = alternate([ours, theirs], 3, 60.0)
-        assert (ours.codes(5000) == theirs.codes(5000)).all()
+        assert (ours.codes(NOISE) == theirs.codes(NOISE)).all()
         with pytest.raises(WorkerFailed, match="published has no compress"):
             theirs.prepare(Cell("compress", 0.05))
         theirs.prepare(CELL)  # it goes on after a failure
@@ -37,6 +39,19 @@ def test_two_processes_take_turns(toy_folder, tmp_path):
     assert all(turn.seconds > 0 for turn in turns)
     assert not ours.is_alive
     assert not theirs.is_alive
+
+
+def test_only_ours_is_compared_in_decoding(toy_folder, tmp_path):
+    """Ours gives samples for codes; another system says that it does not, and goes on."""
+    with (
+        Worker(spec("ours", toy_folder, tmp_path)) as ours,
+        Worker(spec("published", toy_folder, tmp_path)) as theirs,
+    ):
+        codes = ours.codes(NOISE)
+        assert ours.decoded(codes).shape == (1, 1, 10 * 512)
+        with pytest.raises(WorkerFailed, match="published has no decoding to compare"):
+            theirs.decoded(codes)
+        assert (theirs.codes(NOISE) == codes).all()
 
 
 def test_a_process_that_ends_is_said(toy_folder, tmp_path):
