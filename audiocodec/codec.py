@@ -4,7 +4,7 @@
     decompress:  the same road backwards
 
 Each half of the road is drawn in compression.py and decompression.py. May import: everything
-below it (model, engine, weights, container, audio, files, errors).
+below it (model, engine, weights, container, audio, files, arguments, errors).
 """
 
 import os
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from audiocodec.arguments import real, whole
 from audiocodec.audio import AudioSource, audio_output, open_audio
 from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
 from audiocodec.container import DacFile, Header, Reader, Writer, is_published, read_published
@@ -39,6 +40,7 @@ from audiocodec.engine import (
     StreamEncoder,
     WindowDecoder,
     WindowEncoder,
+    as_tensor,
     pick_device,
 )
 from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
@@ -139,17 +141,19 @@ class Codec:
         n_codebooks: only the first ones; all by default.
         Returns int64 (batch, n_codebooks, frames), frames = ceil(n_samples / hop); an array for
         an array, a tensor for a tensor. The last frame is filled with zeros.
-        Raises ArgumentError for another shape, no samples, or samples that are not finite.
+        Raises ArgumentError for another shape, no samples, and samples that are not finite or lie
+        beyond a million times full scale.
         Source: arXiv 2306.06546, sections 3.1 and 3.2.
         """
-        if wav.ndim not in (1, 3) or 0 in wav.shape:
+        x = as_tensor(wav, "samples")
+        if x.ndim not in (1, 3) or 0 in x.shape:
             raise ArgumentError(
-                f"samples are shaped {tuple(wav.shape)}; they must be (batch, 1, n_samples) or "
+                f"samples are shaped {tuple(x.shape)}; they must be (batch, 1, n_samples) or "
                 "(n_samples,), and not empty"
             )
-        stream = self._encoder(len(wav) if wav.ndim == 3 else 1, n_codebooks)
-        codes = torch.cat([stream.push(wav), stream.flush()], dim=-1)
-        return codes.numpy() if isinstance(wav, np.ndarray) else codes.to(wav.device)
+        stream = self._encoder(len(x) if x.ndim == 3 else 1, n_codebooks)
+        codes = torch.cat([stream.push(x), stream.flush()], dim=-1)
+        return codes.to(wav.device) if isinstance(wav, Tensor) else codes.numpy()
 
     def encode_many(
         self, signals: Iterable[np.ndarray | Tensor], n_codebooks: int | None = None
@@ -180,12 +184,18 @@ class Codec:
         codes: whole numbers (batch, n_codebooks, frames), of the first codebooks or of all.
         n_samples: cut to this length, that of the signal that was encoded.
         Returns float32 (batch, 1, frames * hop) or (batch, 1, n_samples); an array for an array.
-        Raises CodesError for codes that this model cannot have made.
+        Raises CodesError for codes that this model cannot have made, ArgumentError for a length
+        that they do not have.
         Source: arXiv 2306.06546, section 3.1.
         """
-        stream = self._decoder(len(codes))
-        wav = torch.cat([stream.push(codes), stream.flush()], dim=-1)[..., :n_samples]
-        return wav.numpy() if isinstance(codes, np.ndarray) else wav.to(codes.device)
+        x = self.model.quantizer.checked(as_tensor(codes, "codes"))
+        stream = self._decoder(len(x))
+        wav = torch.cat([stream.push(x), stream.flush()], dim=-1)
+        if n_samples is not None:
+            if not 0 <= whole(n_samples, "samples") <= wav.shape[-1]:
+                raise ArgumentError(f"{n_samples} samples; the codes have 0 to {wav.shape[-1]}")
+            wav = wav[..., :n_samples]
+        return wav.to(codes.device) if isinstance(codes, Tensor) else wav.numpy()
 
     def stream_encoder(
         self, channels: int = 1, n_codebooks: int | None = None, block_frames: int = BLOCK_FRAMES
@@ -233,9 +243,10 @@ class Codec:
     ) -> DacFile | Header:
         """Compress a sound file, or samples in hand, to a .dac file.
 
-        source: a path, a binary file object, or samples (n_samples,) or (n_samples, channels)
-            with their sample_rate. A pipe is first copied to a temporary file, because the length
-            and the loudness must be known before the first sample is encoded.
+        source: a path, a binary file object, which is read from its start, or samples (n_samples,)
+            or (n_samples, channels) with their sample_rate. A pipe is first copied to a temporary
+            file, because the length and the loudness must be known before the first sample is
+            encoded.
         target: a path or a binary file object, a pipe too. Without one, the DacFile is returned:
             codes, header, save(), to_bytes(). With one, the Header.
         n_codebooks, or kbps: how many codebooks, or the nominal bit rate of all channels that
@@ -307,7 +318,7 @@ class Codec:
     ) -> Audio | None:
         """Decompress a .dac file, ours or a published one, to a sound file or to samples.
 
-        source: a path, a binary file object, a pipe too, or a DacFile.
+        source: a path, a binary file object, read from its start, a pipe too, or a DacFile.
         target: a path (.wav, .flac, .ogg, ...) or a binary file object (wav unless `format`
             says otherwise). Without one, Audio(samples, sample_rate) is returned.
         start, duration: seconds; only the blocks that hold them are read.
@@ -360,6 +371,7 @@ class Codec:
     def _checked_codebooks(self, n_codebooks: int | None) -> int:
         if n_codebooks is None:
             return self.n_codebooks
+        n_codebooks = whole(n_codebooks, "n_codebooks")
         if not 1 <= n_codebooks <= self.n_codebooks:
             raise ArgumentError(f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}")
         return n_codebooks
@@ -370,7 +382,7 @@ class Codec:
         if n_codebooks is not None:
             raise ArgumentError("give either a number of codebooks or a bit rate, not both")
         each = self.config.kbps_of(1) * channels
-        if not kbps >= each:
+        if not real(kbps, "kbps") >= each:
             raise ArgumentError(
                 f"{kbps:g} kbps is too little: {self.name} needs at least {each:.2f} kbps for "
                 f"{channels} channel(s)"

@@ -14,6 +14,7 @@ from audiocodec.container import Header
 from audiocodec.engine import Encoder
 from audiocodec.errors import AudioError
 
+SMALLEST_GAIN = 1e-20  # what needs less is no sound
 Progress = Callable[[int, int], None]  # samples done, samples in all
 
 
@@ -45,6 +46,10 @@ def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
         for block in resampled(counted(), audio.sample_rate, model_rate, audio.channels):
             meter.push(block)
         gain = normalizing_gain(meter.integrated(), meter.peak)
+        if gain < SMALLEST_GAIN:
+            raise AudioError(
+                f"{audio.name}: peaks at {meter.peak:g}, and full scale is 1: scale it to that"
+            )
     else:
         for _ in counted():
             pass

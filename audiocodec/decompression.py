@@ -1,7 +1,7 @@
 """From codes to sound: the blocks of a .dac file, decoded, cut, scaled back and resampled.
 
 Handles our own files and published ones. May import: numpy, torch, model.config, engine,
-container, audio, errors.
+container, audio, arguments, errors.
 """
 
 import math
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from audiocodec.arguments import real, whole
 from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
 from audiocodec.compression import Progress
 from audiocodec.container import PublishedFile, Reader
@@ -37,12 +38,17 @@ class Part:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start_s < math.inf:
+        if not 0 <= real(self.start_s, "start") < math.inf:
             raise ArgumentError(f"start is {self.start_s} s; it must be 0 or later")
-        if self.duration_s is not None and not 0 < self.duration_s < math.inf:
+        if self.duration_s is not None and not 0 < real(self.duration_s, "duration") < math.inf:
             raise ArgumentError(f"duration is {self.duration_s} s; it must be more than 0")
-        if self.n_codebooks is not None and self.n_codebooks < 1:
+        if self.n_codebooks is not None and whole(self.n_codebooks, "n_codebooks") < 1:
             raise ArgumentError(f"{self.n_codebooks} codebooks; at least 1 is needed")
+
+    def check_codebooks(self, n_codebooks: int) -> None:
+        """Raises ArgumentError where the file has fewer."""
+        if self.n_codebooks is not None and self.n_codebooks > n_codebooks:
+            raise ArgumentError(f"{self.n_codebooks} codebooks; the file has 1 to {n_codebooks}")
 
     def samples(self, sample_rate: int, n_samples: int) -> tuple[int, int]:
         """First sample, and the one after the last."""
@@ -75,9 +81,10 @@ def decoded(
     """Decode a part of a file, reading the blocks that it needs and no others.
 
     Frames around the part are decoded as well and dropped, as many as the networks and the
-    resampler look around, so that the part equals the same part of the whole.
+    resampler look around, so that the part is the same part of the whole, up to rounding.
     """
     header = reader.header
+    part.check_codebooks(header.n_codebooks)
     n_samples, n_frames = reader.extent(part.recover)
     if not n_frames:
         raise ContainerError(f"{reader.path}: holds no frames that can be decoded")
@@ -189,6 +196,7 @@ def decoded_published(
     loudness, which the published tool does too, so the balance of its files is not restored.
     The whole is held in memory.
     """
+    part.check_codebooks(file.codes.shape[1])
     windows = _windows(file, new_stream, part)
     if part.progress:
         n_total = resampled_length(file.n_samples, file.sample_rate, rate)

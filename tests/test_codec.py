@@ -147,6 +147,90 @@ def test_fast_precision_is_a_choice(small):
     assert "fast" in repr(fast)
 
 
+def wave(n: int = 3000) -> np.ndarray:
+    return noise(n)[0, 0].numpy()
+
+
+NO_NUMBERS = {
+    "a list of samples": lambda c: c.encode([0.1, 0.2]),
+    "a number": lambda c: c.encode(1.0),
+    "text": lambda c: c.encode(np.array(["a"])),
+    "objects": lambda c: c.encode(np.array([None, 1], dtype=object)),
+    "a list of codes": lambda c: c.decode([[1]]),
+    "no codes": lambda c: c.decode(np.zeros((0, 3, 5), int)),
+    "half a codebook": lambda c: c.encode(wave(), 2.5),
+    "a codebook in words": lambda c: c.compress(wave(), sample_rate=44100, n_codebooks="3"),
+    "kbps in words": lambda c: c.compress(wave(), sample_rate=44100, kbps="4"),
+    "no start": lambda c: c.decompress(c.compress(wave(), sample_rate=44100), start=None),
+    "duration in words": lambda c: c.decompress(
+        c.compress(wave(), sample_rate=44100), duration="1"
+    ),
+    "more codebooks than the file has": lambda c: c.decompress(
+        c.compress(wave(), sample_rate=44100, n_codebooks=3), n_codebooks=4
+    ),
+    "blocks of nothing": lambda c: c.stream_encoder(block_frames=0),
+    "blocks of less": lambda c: c.stream_decoder(block_frames=-1),
+    "no channels": lambda c: c.stream_encoder(channels=0),
+    "a length below 0": lambda c: c.decode(c.encode(wave()), -5),
+    "a length beyond the codes": lambda c: c.decode(c.encode(wave()), 10**9),
+    "half a sample": lambda c: c.decode(c.encode(wave()), 2.5),
+    "no device": lambda c: Codec(c.model, "m", device=None),
+    "a device without numbers": lambda c: Codec(c.model, "m", device="meta"),
+}
+
+
+@pytest.mark.parametrize("name", NO_NUMBERS)
+def test_what_cannot_be_is_refused_in_one_line(small, name):
+    """Whatever a program passes by mistake."""
+    with pytest.raises((ArgumentError, CodesError)) as caught:
+        NO_NUMBERS[name](small)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [1e300, 1e30, np.nan, -np.inf, 2e6])
+def test_samples_that_no_network_bears_are_refused(small, value):
+    """float32 would overflow, and every code be 0."""
+    x = np.full(3000, 0.1)
+    x[2000] = value
+    with pytest.raises(ArgumentError, match="among the 3000 samples"):
+        small.encode(x)
+
+
+def test_files_far_beyond_full_scale_are_normalized_or_refused(small):
+    """Where the level can be brought down, it is."""
+    file = small.compress(1e9 * wave(), sample_rate=44100)
+    assert (file.codes == small.compress(wave(), sample_rate=44100).codes).mean() > 0.95
+    with pytest.raises(AudioError, match=r"<array>: peaks at 1e\+25, and full scale is 1"):
+        small.compress(np.full(3000, 1e25), sample_rate=44100)
+
+
+def test_arrays_of_another_machine_are_taken(small):
+    """Their bytes lie the other way round."""
+    foreign = wave().astype(wave().dtype.newbyteorder(">"))
+    np.testing.assert_array_equal(small.encode(foreign), small.encode(wave()))
+
+
+def test_defaults_of_torch_do_not_reach_in(small, tmp_path):
+    """Neither type nor device."""
+    small.save_pretrained(tmp_path / "m")
+    x = wave()
+    codes, sound = small.encode(x), small.decode(small.encode(x))
+    torch.set_default_dtype(torch.float64)
+    torch.set_default_device("meta")
+    try:
+        loaded = Codec.from_pretrained(tmp_path / "m", device="cpu")
+        for codec in (small, loaded):
+            np.testing.assert_array_equal(codec.encode(x), codes)
+            np.testing.assert_array_equal(codec.decode(codes), sound)
+            again = codec.decompress(codec.compress(x, sample_rate=22050))
+            assert (again.samples.dtype, again.samples.shape) == (np.float32, (3000, 1))
+            assert codec.decode(codes).dtype == np.float32
+            assert [len(c) for c in codec.encode_many([x, x[:1]])] == [9, 9]
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+
+
 def test_a_codec_may_be_made_and_used_in_inference_mode(small):
     """There and outside, its weights made there or not."""
     expected = small.encode(noise(5000))

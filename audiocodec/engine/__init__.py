@@ -1,6 +1,6 @@
 """Runs the networks block by block, exactly: one engine for whole files, chunks and live audio."""
 
-from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder
+from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder, as_tensor
 from audiocodec.engine.precision import Precision, pick_device
 from audiocodec.engine.windows import ManyEncoder, WindowDecoder, WindowEncoder
 
@@ -14,6 +14,7 @@ __all__ = [
     "StreamEncoder",
     "WindowDecoder",
     "WindowEncoder",
+    "as_tensor",
     "pick_device",
 ]
 

@@ -4,7 +4,7 @@ Blocks are cut from the start of the signal, so the arithmetic, and with it ever
 code, does not depend on how the audio was fed.
 
 Shapes: B batch (channels of one programme are items of a batch), N codebooks, T any length.
-May import: torch, model, engine.stream, errors.
+May import: torch, model, engine.stream, arguments, errors.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from audiocodec.arguments import whole
 from audiocodec.engine.precision import Precision
 from audiocodec.engine.stream import Setting, stream_of
 from audiocodec.errors import ArgumentError, CodesError
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 BLOCK_FRAMES = 64  # activations of the widest layers stay near the size of a cache
+LOUDEST = 1e6  # full scale is 1; far beyond, float32 overflows within the networks
 
 
 class Regrouped:
@@ -57,6 +59,8 @@ class _Network:
     def __init__(
         self, model: DAC, network: nn.Module, batch: int, precision: Precision, padded: bool = True
     ) -> None:
+        if whole(batch, "channels") < 1:
+            raise ArgumentError(f"{batch} channels; at least 1 is needed")
         weight = next(network.parameters())
         self.batch, self.precision, self.device = batch, precision, weight.device
         self.config, self.quantizer = model.config, model.quantizer
@@ -102,10 +106,8 @@ class StreamEncoder(_Network):
     ) -> None:
         super().__init__(model, model.encoder, batch, precision or Precision())
         self.n_codebooks = n_codebooks or model.config.n_codebooks
-        self.latency = block_frames * self.config.hop + self.config.encoder_reach
-        self._samples = Regrouped(
-            block_frames * self.config.hop, torch.zeros(batch, 1, 0, device=self.device)
-        )
+        self.latency = checked_block(block_frames) * self.config.hop + self.config.encoder_reach
+        self._samples = Regrouped(block_frames * self.config.hop, no_samples(batch).to(self.device))
         self.n_samples = 0
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
@@ -113,7 +115,8 @@ class StreamEncoder(_Network):
         """Samples float (B, 1, any number), or (any number,) of one signal -> codes.
 
         Returns int64 (B, n_codebooks, what is complete) on the CPU.
-        Raises ArgumentError for another shape, and for samples that are not finite.
+        Raises ArgumentError for another shape, and for samples that are not finite or lie beyond
+        a million times full scale.
         """
         samples = self.checked(samples).to(self.device)
         blocks = self._samples.push(samples)
@@ -123,7 +126,7 @@ class StreamEncoder(_Network):
     def checked(self, samples: "Tensor | np.ndarray") -> Tensor:
         """The samples as float32 (B, 1, any number), counted. Raises ArgumentError."""
         self._check_open()
-        samples = _tensor(samples)
+        samples = as_tensor(samples, "samples")
         if samples.dim() == 1:
             samples = samples[None, None]
         if samples.shape[:-1] != (self.batch, 1) or not samples.is_floating_point():
@@ -131,9 +134,10 @@ class StreamEncoder(_Network):
                 f"samples are {samples.dtype} shaped {tuple(samples.shape)}; this stream wants "
                 f"floating point shaped ({self.batch}, 1, any number)"
             )
-        if not torch.isfinite(samples).all():
+        if samples.numel() and not samples.abs().amax() <= LOUDEST:
             raise ArgumentError(
-                f"NaN or infinity among the {samples.shape[-1]} samples from {self.n_samples} on"
+                f"NaN, infinity or more than {LOUDEST:g} times full scale among the "
+                f"{samples.shape[-1]} samples from {self.n_samples} on"
             )
         self.n_samples += samples.shape[-1]
         return samples.to(torch.float32)
@@ -158,7 +162,8 @@ class StreamEncoder(_Network):
 
     def no_codes(self) -> Tensor:
         """Of no frames."""
-        return torch.zeros(self.batch, self.n_codebooks, 0, dtype=torch.int64)
+        shape = (self.batch, self.n_codebooks, 0)
+        return torch.zeros(shape, dtype=torch.int64, device="cpu")
 
 
 class StreamDecoder(_Network):
@@ -177,8 +182,9 @@ class StreamDecoder(_Network):
         padded: bool = True,
     ) -> None:
         super().__init__(model, model.decoder, batch, precision or Precision(), padded)
-        self.latency = (block_frames + self.config.decoder_context) * self.config.hop
-        empty = torch.zeros(batch, self.config.latent_dim, 0, device=self.device)
+        self.latency = (checked_block(block_frames) + self.config.decoder_context) * self.config.hop
+        weight = model.quantizer.stages[0].out_proj.weight
+        empty = weight.new_zeros(batch, self.config.latent_dim, 0)
         self._latents = Regrouped(block_frames, empty)
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
@@ -204,7 +210,7 @@ class StreamDecoder(_Network):
     def checked(self, codes: "Tensor | np.ndarray") -> Tensor:
         """The codes as int64 (B, n_codebooks, any number). Raises CodesError."""
         self._check_open()
-        codes = self.quantizer.checked(_tensor(codes))
+        codes = self.quantizer.checked(as_tensor(codes, "codes"))
         if len(codes) != self.batch:
             raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
         return codes
@@ -218,9 +224,31 @@ class StreamDecoder(_Network):
 
     def no_samples(self) -> Tensor:
         """Of no frames."""
-        return torch.zeros(self.batch, 1, 0)
+        return no_samples(self.batch)
 
 
-def _tensor(x: "Tensor | np.ndarray") -> Tensor:
-    """Arrays are copied: torch cannot share those that are read-only or reversed."""
-    return x if isinstance(x, Tensor) else torch.as_tensor(x.copy())
+def no_samples(batch: int) -> Tensor:
+    """Float32 (batch, 1, 0) on the CPU, whatever torch makes by default."""
+    return torch.zeros(batch, 1, 0, dtype=torch.float32, device="cpu")
+
+
+def checked_block(frames: int) -> int:
+    """The frames of a block. Raises ArgumentError."""
+    if whole(frames, "block_frames") < 1:
+        raise ArgumentError(f"blocks of {frames} frames; at least 1 is needed")
+    return frames
+
+
+def as_tensor(x: "Tensor | np.ndarray", what: str) -> Tensor:
+    """Arrays are copied: torch cannot share those that are read-only, reversed or foreign.
+
+    Raises ArgumentError for what is neither a tensor nor an array of numbers.
+    """
+    if isinstance(x, Tensor):
+        return x
+    if not hasattr(x, "astype"):
+        raise ArgumentError(f"{what} are a {type(x).__name__}; give a tensor or an array")
+    try:
+        return torch.as_tensor(x.astype(x.dtype.newbyteorder("="), order="C"), device="cpu")
+    except TypeError as error:
+        raise ArgumentError(f"{what} are of type {x.dtype}, which torch does not take") from error

@@ -10,7 +10,9 @@ float64 over 192 channels, where direct float32 makes 2e-7.
 May import: torch.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,19 +46,18 @@ class Transform:
     @cached_property
     def of_weights(self) -> Tensor:
         """float64 (points, taps): filter to factors."""
-        points = torch.tensor(self.finite, dtype=torch.float64)
+        points = _numbers(self.finite)
         apart = (points[:, None] - points).fill_diagonal_(1).prod(dim=1, keepdim=True)
-        at_infinity = torch.nn.functional.one_hot(torch.tensor([self.taps - 1]), self.taps)
-        powers = points[:, None] ** torch.arange(self.taps)
+        at_infinity = _numbers([[0.0] * (self.taps - 1) + [1.0]])
+        powers = points[:, None] ** _numbers(range(self.taps))
         return torch.cat([powers / apart, at_infinity]) * self._scale
 
     @cached_property
     def back(self) -> Tensor:
         """float64 (outputs, points): products to signal."""
-        points = torch.tensor(self.finite, dtype=torch.float64)
-        powers = points ** torch.arange(self.outputs)[:, None]
-        last = torch.zeros(self.outputs, 1, dtype=torch.float64)
-        last[-1] = 1
+        points = _numbers(self.finite)
+        powers = points ** _numbers(range(self.outputs))[:, None]
+        last = _numbers([[0.0]] * (self.outputs - 1) + [[1.0]])
         return torch.cat([powers, last], dim=1)
 
     @cached_property
@@ -88,8 +89,13 @@ class Transform:
 
 def _polynomial(roots: list[float]) -> Tensor:
     """The coefficients of the product of (x - root), the constant first."""
-    product = torch.ones(1, dtype=torch.float64)
+    product = _numbers([1.0])
     for root in roots:
-        shifted = torch.cat([torch.zeros(1, dtype=torch.float64), product])
+        shifted = torch.nn.functional.pad(product, (1, 0))
         product = shifted - root * torch.nn.functional.pad(product, (0, 1))
     return product
+
+
+def _numbers(values: Sequence[Any]) -> Tensor:
+    """In float64 on the CPU, whatever torch makes by default."""
+    return torch.tensor(values, dtype=torch.float64, device="cpu")

@@ -93,6 +93,8 @@ class ResidualQuantizer(nn.Module):
                 f"codes are {codes.dtype} shaped {tuple(codes.shape)}; they must be whole numbers "
                 "shaped (batch, n_codebooks, frames)"
             )
+        if not len(codes):
+            raise CodesError("codes of no signal; give one at least")
         if not 1 <= codes.shape[1] <= len(self.stages):
             raise CodesError(
                 f"codes of {codes.shape[1]} codebooks; this model has {len(self.stages)}"
