@@ -36,7 +36,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--precision", default="exact", help="of ours, exact or fast; peers: float32")
     add("--threads", type=int, default=0, help="0: as many as torch takes")
     add("--rounds", type=int, default=3, help="turns of each of two systems")
-    add("--budget_s", type=float, default=30.0, help="no new round of a row after so long")
+    add("--budget-s", type=float, default=30.0, help="no new round of a row after so long")
     add("--audio", nargs="+", default=(), help=AUDIO)
     add("--out", default="", help="folder for results.json, results.md and speed.svg")
     return parser

@@ -242,12 +242,13 @@ class _Bench:
         not even that can compute, because of the device.
         """
         with ExitStack() as stack:
-            workers = stack.enter_context(self._started("", "product"))
-            if not workers:
-                raise ArgumentError(self.results.missing[-1].reason)
-            self.results.setting |= workers[0].setting
-            products = {"float32": workers[0]}
-            if workers[0].setting["bfloat16"]:
+            try:
+                worker = stack.enter_context(self.start(self._spec("", "product")))
+            except CodecError as error:  # the line of the whole run: nothing else is said
+                raise ArgumentError(str(error)) from error
+            self.results.setting |= worker.setting
+            products = {"float32": worker}
+            if worker.setting["bfloat16"]:
                 for worker in stack.enter_context(self._started("", "product_bfloat16")):
                     products["bfloat16"] = worker
             self._products(products)
@@ -317,7 +318,7 @@ class _Bench:
                     self._unavailable.add(spec.system)
                     self._miss(spec.system, error)
                 except CodecError as error:
-                    self._miss(f"{spec.model}: {spec.system}", error)
+                    self._miss(": ".join(filter(None, (spec.model, spec.system))), error)
             yield workers if len(workers) == len(specs) else []
 
     def _spec(self, model: str, system: str) -> Spec:

@@ -6,7 +6,10 @@ a failure is counted and never averaged. May import: errors, measures.signals.
 """
 
 import importlib
+import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
@@ -93,8 +96,22 @@ def _visqol_api(mode: str) -> Any:
     api = _extra("visqol").VisqolApi()
     if mode == "speech":
         _extra("ai_edge_litert.interpreter")
-    api.create(mode=mode, use_lattice_model=True)  # of the speech mode only
+    with _silent():  # the lattice's runtime tells standard error that it has been made
+        api.create(mode=mode, use_lattice_model=True)  # of the speech mode only
     return api
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """What native code writes to standard error is lost; no environment variable stops it."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _intelligibility(

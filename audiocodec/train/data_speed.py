@@ -31,10 +31,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("audiocodec.train.data_speed", allow_abbrev=False)
     parser.add_argument("data", nargs="+", help="[class=]PATH of a folder or manifest")
     parser.add_argument("--cache", default="", help="folder for decoded audio; it stays")
-    parser.add_argument("--cache_gib", type=float, default=16.0, help="the most it may hold")
-    parser.add_argument("--sample_rate", type=int, default=44100, help="Hz")
+    parser.add_argument("--cache-gib", type=float, default=16.0, help="the most it may hold")
+    parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
     parser.add_argument("--seconds", type=float, default=0.38, help="of an excerpt")
-    parser.add_argument("--batch_size", type=int, default=72)
+    parser.add_argument("--batch-size", type=int, default=72)
     parser.add_argument("--batches", type=int, default=10, help="to measure")
     parser.add_argument("--workers", type=int, default=0, help="processes; 0: this one alone")
     return parser

@@ -1,7 +1,7 @@
 """One process or several: who this one is, and what they agree on.
 
 Started by torchrun, every process trains on its share of each batch. Without torchrun all of this
-does nothing. May import: torch.
+does nothing. May import: torch, errors, engine.
 """
 
 import os
@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, distributed
 from torch.nn import Module
 from torch.nn.parallel import DistributedDataParallel
+
+from audiocodec.engine import pick_device
 
 PATIENCE = timedelta(hours=12)  # the first process decodes all recordings while the others wait
 
@@ -61,12 +63,10 @@ def barrier() -> None:
 def joined(device: str) -> Iterator[torch.device]:
     """Join the processes that torchrun started, if it did; gives this one's device.
 
-    device: "auto" (CUDA where there is one), "cpu" or "cuda".
+    device: "auto" (CUDA where there is one), "cpu" or "cuda". Raises ArgumentError for one that
+    cannot be used here.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    own = torch.device(device, local) if device == "cuda" else torch.device(device)
+    own = _own_device(device, int(os.environ.get("LOCAL_RANK", "0")))
     if own.type == "cuda":
         torch.cuda.set_device(own)
         torch.backends.cudnn.benchmark = True  # all batches have one shape
@@ -79,3 +79,13 @@ def joined(device: str) -> Iterator[torch.device]:
         yield own
     finally:
         distributed.destroy_process_group()
+
+
+def _own_device(name: str, local: int) -> torch.device:
+    """The device of this machine's process number `local`; of GPUs, each takes its own."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and local:
+        name = f"cuda:{local}"  # tried there: the first GPU is no other process's to fill
+    device = pick_device(name)
+    return torch.device(device.type, device.index or 0) if device.type == "cuda" else device

@@ -27,7 +27,7 @@ from audiocodec.audio.loudness import (
 )
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.train.cache import Cache, Mono, read_part
-from audiocodec.train.sources import Recording, SkippedFiles
+from audiocodec.train.sources import FULL_BAND_HZ, Recording, SkippedFiles
 
 QUIET_LUFS = -40.0  # an excerpt at or below it is drawn again
 TRIES = 8
@@ -62,9 +62,9 @@ class ExcerptSettings:
         if min(self.n_samples, self.sample_rate, self.batch_size) < 1:
             raise ArgumentError(f"{self}: n_samples, sample_rate and batch_size must be 1 or more")
         if self.balance not in BALANCES:
-            raise ArgumentError(f"balance {self.balance!r}; one of {', '.join(BALANCES)}")
+            raise ArgumentError(f"--balance {self.balance!r}; one of {', '.join(BALANCES)}")
         if not 0 <= self.full_band_share <= 1:
-            raise ArgumentError(f"full_band_share {self.full_band_share}; from 0 to 1")
+            raise ArgumentError(f"--full-band-share {self.full_band_share}; from 0 to 1")
 
     @property
     def n_full_band(self) -> int:
@@ -101,7 +101,8 @@ class Excerpts:
         """
         self.settings, self.cache = settings, cache
         shares = shares or {one.kind: 1.0 for one in recordings}
-        _check_shares(shares, recordings)
+        check_shares(shares, recordings)
+        _check_full_band(settings, full_band_limit(recordings, shares, settings.balance))
         drawn = [one for one in recordings if one.kind in shares]
         if settings.balance == "none":
             shares = {"": 1.0}
@@ -109,7 +110,6 @@ class Excerpts:
         full = [one for one in drawn if one.full_band]
         self._groups = {kind: self._grouped(kind, drawn) for kind in shares}
         self._full_band = {kind: self._grouped(kind, full) for kind in shares}
-        self._check_full_band()
 
     def _grouped(self, kind: str, recordings: Sequence[Recording]) -> list[_Group]:
         """The groups of a class that has any of the recordings; the class "" has them all."""
@@ -119,15 +119,6 @@ class Excerpts:
                 name = one.group if self.settings.balance == "groups" else ""
                 groups.setdefault(name, []).append(one)
         return [_Group(group) for group in groups.values()]
-
-    def _check_full_band(self) -> None:
-        able = [kind for kind in self._turn if self._full_band[kind]]
-        if len(able) < self.settings.full_band_share * len(self._turn):
-            raise ArgumentError(
-                f"full_band_share {self.settings.full_band_share}, but classes with full-band "
-                f"recordings are {len(able) / len(self._turn):.2f} of the shares; lower it, or "
-                "mark recordings (with_full_band measures it)"
-            )
 
     def items(self, seed: int, step: int, items: range) -> Tensor:
         """Audio (len(items), 1, n_samples) of some items of the step's batch; see the module.
@@ -201,14 +192,41 @@ def _rng(seed: int, step: int, stream: int) -> np.random.Generator:
     return np.random.default_rng((STREAM, seed, step, stream))
 
 
-def _check_shares(shares: Mapping[str, float], recordings: Sequence[Recording]) -> None:
+def check_shares(shares: Mapping[str, float], recordings: Sequence[Recording]) -> None:
+    """Raises ArgumentError for a class without recordings, and for shares that are none."""
     kinds = {one.kind for one in recordings}
     if empty := [kind for kind in shares if kind not in kinds]:
         raise ArgumentError(
-            f"no recordings of class {', '.join(empty)}; there are {', '.join(sorted(kinds))}"
+            f"--shares: no recordings of class {', '.join(empty)}; there are "
+            f"{', '.join(sorted(kinds))}; name those alone, or add {empty[0]}=FOLDER to --data"
         )
     if not all(0 < share < math.inf for share in shares.values()):
-        raise ArgumentError(f"shares {dict(shares)}; every one must be more than 0")
+        text = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
+        raise ArgumentError(f"--shares {text!r}; every one must be more than 0")
+
+
+def _check_full_band(settings: ExcerptSettings, limit: float) -> None:
+    if settings.full_band_share > limit:
+        raise ArgumentError(
+            f"--full-band-share {settings.full_band_share:g}, but classes with full-band "
+            f"recordings are {limit:.2f} of the shares; lower it, or add recordings to --data "
+            f"whose sound goes beyond {FULL_BAND_HZ / 1000:g} kHz"
+        )
+
+
+def full_band_limit(
+    recordings: Sequence[Recording], shares: Mapping[str, float], balance: str
+) -> float:
+    """The largest full_band_share: that of the classes which have full-band recordings.
+
+    shares, balance: as for Excerpts; every class has recordings.
+    """
+    shares = shares or {one.kind: 1.0 for one in recordings}
+    able = {one.kind for one in recordings if one.full_band and one.kind in shares}
+    if balance == "none":
+        return float(bool(able))
+    order = turn(shares)
+    return sum(kind in able for kind in order) / len(order)
 
 
 def turn(shares: Mapping[str, float]) -> list[str]:

@@ -1,11 +1,13 @@
 """From a plan to a trained model: scans the material, sets the start, trains, exports.
 
-May import: torch, tqdm, errors, model, weights, train.
+May import: torch, tqdm, errors, files, model, weights, train.
 """
 
 import json
 import sys
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from audiocodec.errors import ArgumentError
+from audiocodec.errors import ArgumentError, OutputError
 from audiocodec.files import output_file
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
@@ -21,7 +23,8 @@ from audiocodec.train import checkpoints, distributed, variants
 from audiocodec.train.cache import Cache
 from audiocodec.train.codebooks import init_codebooks
 from audiocodec.train.discriminators import DiscriminatorConfig, Discriminators
-from audiocodec.train.excerpts import Excerpts, ExcerptSettings
+from audiocodec.train.excerpts import Excerpts, ExcerptSettings, check_shares
+from audiocodec.train.fitting import fitted_full_band, fitted_shares
 from audiocodec.train.generator import published_start
 from audiocodec.train.linear_init import linear_init
 from audiocodec.train.loader import Loader
@@ -48,7 +51,12 @@ MODEL, PLAN = "model", "plan.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a training is. data, valid: sources, [class=]PATH; see train.sources."""
+    """All that a training is.
+
+    data, valid: sources, [class=]PATH; see train.sources. insisted: names of settings that the
+    user gave himself; other shares and full_band_share are fitted to the recordings, see
+    train.fitting.
+    """
 
     data: tuple[str, ...]
     out: Path
@@ -62,28 +70,86 @@ class Plan:
     init_from: str = ""
     init_discriminators: str = ""
     device: str = "auto"
+    insisted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.data:
-            raise ArgumentError("data names no source")
+            raise ArgumentError("--data names no source")
         if self.init not in STARTS:
-            raise ArgumentError(f"init {self.init!r}; it must be {' or '.join(STARTS)}")
+            raise ArgumentError(f"--init {self.init!r}; it must be {' or '.join(STARTS)}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """The recordings of a plan: to train on and, in the first process, to validate on."""
+
+    recordings: list[Recording]
+    held_out: list[Recording]
 
 
 def run(plan: Plan) -> Path:
     """Train, or go on where the folder's checkpoint is; returns the folder of the model.
 
-    Raises TrainingDiverged, ArgumentError, AudioError, ModelError.
+    What cannot be is refused before a model is fetched, as far as that is possible.
+    Raises TrainingDiverged, ArgumentError, AudioError, ModelError, OutputError.
     """
-    with distributed.joined(plan.device) as device:
+    with distributed.joined(plan.device) as device, _folder(plan.out):
+        plan, found = _prepared(plan)
         model = _started(plan, device)
-        trained = Training(plan, model, device)
+        trained = Training(plan, found, model, device)
         with trained.loader:
             trained.loop.run()
         if distributed.rank() == 0:
             _export(plan, trained.trainer)
         distributed.barrier()
     return plan.out / MODEL
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Makes the folder of a run; one that is still empty at the end is taken away again."""
+    try:
+        made = [one for one in (path, *path.parents) if not one.exists()]  # the innermost first
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
+    try:
+        yield
+    finally:
+        for one in made:
+            with suppress(OSError):  # it holds something, as after any step
+                one.rmdir()
+
+
+def _prepared(plan: Plan) -> tuple[Plan, Found]:
+    """The plan with shares that its recordings allow, and the recordings.
+
+    Which are full-band is measured where that is not known and matters.
+    """
+    recordings, insisted = scan(plan.data).recordings, plan.insisted
+    sampling = fitted_shares(plan.sampling, recordings, insisted, _say)
+    check_shares(sampling.share_of_class, recordings)
+    if sampling.full_band_share and any(one.full_band is None for one in recordings):
+        recordings = with_full_band(recordings).recordings
+    sampling = fitted_full_band(sampling, recordings, insisted, _say)
+    # refuses what cannot be drawn; how long excerpts are is up to the model
+    Excerpts(recordings, sampling.share_of_class, _excerpt_settings(sampling, 1, 1, 1))
+    held_out = plan.valid if distributed.rank() == 0 else ()
+    found = Found(recordings, scan(held_out).recordings if held_out else [])
+    return replace(plan, sampling=sampling), found
+
+
+def _excerpt_settings(
+    sampling: Sampling, n_samples: int, sample_rate: int, batch_size: int
+) -> ExcerptSettings:
+    return ExcerptSettings(
+        n_samples,
+        sample_rate,
+        batch_size,
+        sampling.balance,
+        sampling.full_band_share,
+        not sampling.no_phase_shift,
+    )
 
 
 def _started(plan: Plan, device: torch.device) -> DAC:
@@ -107,18 +173,17 @@ def _started(plan: Plan, device: torch.device) -> DAC:
 class Training:
     """The parts of a run, put together."""
 
-    def __init__(self, plan: Plan, model: DAC, device: torch.device) -> None:
-        plan.out.mkdir(parents=True, exist_ok=True)
-        self.plan, self.config, self.device = plan, model.config, device
+    def __init__(self, plan: Plan, found: Found, model: DAC, device: torch.device) -> None:
+        self.plan, self.found = plan, found
+        self.config, self.device = model.config, device
         chosen = plan.settings.optimisation
         if chosen.batch_size % distributed.world_size():
             raise ArgumentError(
-                f"batch_size {chosen.batch_size} cannot be shared by {distributed.world_size()} "
+                f"--batch-size {chosen.batch_size} cannot be shared by {distributed.world_size()} "
                 "processes"
             )
-        self.recordings = _material(plan)
-        minutes = sum(one.seconds for one in self.recordings) / 60
-        _say(f"{len(self.recordings)} recordings, {minutes:.0f} minutes")
+        minutes = sum(one.seconds for one in found.recordings) / 60
+        _say(f"{len(found.recordings)} recordings, {minutes:.0f} minutes")
         self.cache = self._cache()
         excerpts = self._excerpts(self._n_samples(plan.sampling.excerpt_s), chosen.batch_size)
         self.loader = Loader(
@@ -149,7 +214,7 @@ class Training:
         if n_samples <= longest // 2:
             raise ArgumentError(
                 f"excerpts of {n_samples} samples are too short for a window of {longest}; "
-                "raise excerpt_s"
+                "raise --excerpt-s"
             )
         return n_samples
 
@@ -160,21 +225,15 @@ class Training:
             return None
         cache = Cache(Path(sampling.cache), self.config.sample_rate)
         if distributed.rank() == 0:
-            cache.build(self.recordings, sampling.cache_gib, sampling.workers)
+            cache.build(self.found.recordings, sampling.cache_gib, sampling.workers)
         distributed.barrier()  # recordings that cannot be decoded are passed over when drawn
         return cache
 
     def _excerpts(self, n_samples: int, batch_size: int) -> Excerpts:
-        sampling = self.plan.sampling
-        settings = ExcerptSettings(
-            n_samples,
-            self.config.sample_rate,
-            batch_size,
-            sampling.balance,
-            sampling.full_band_share,
-            not sampling.no_phase_shift,
-        )
-        return Excerpts(self.recordings, sampling.share_of_class, settings, self.cache)
+        sampling, rate = self.plan.sampling, self.config.sample_rate
+        settings = _excerpt_settings(sampling, n_samples, rate, batch_size)
+        shares = sampling.share_of_class
+        return Excerpts(self.found.recordings, shares, settings, self.cache)
 
     def _start(self, model: DAC, excerpts: Excerpts) -> None:
         """What a start takes from real audio; the same in every process."""
@@ -199,21 +258,13 @@ class Training:
 
     def _held_out(self) -> Tensor | None:
         """Excerpts of the recordings to validate on, always the same."""
-        if not self.plan.valid or distributed.rank() > 0:
+        if not self.found.held_out:
             return None
         settings = ExcerptSettings(
             self._n_samples(HELD_OUT_S), self.config.sample_rate, HELD_OUT, shift_phase=False
         )
-        excerpts = Excerpts(scan(self.plan.valid).recordings, {}, settings)
+        excerpts = Excerpts(self.found.held_out, {}, settings)
         return excerpts.items(HELD_OUT_SEED, 0, range(HELD_OUT))
-
-
-def _material(plan: Plan) -> list[Recording]:
-    """The recordings to train on; which are full-band is measured where that is not known."""
-    recordings = scan(plan.data).recordings
-    if plan.sampling.full_band_share and any(one.full_band is None for one in recordings):
-        recordings = with_full_band(recordings).recordings
-    return recordings
 
 
 def discriminator_config(settings: DiscriminatorSettings) -> DiscriminatorConfig:

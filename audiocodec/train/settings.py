@@ -279,11 +279,13 @@ class Sampling:
     Parameters
     ----------
     shares : str
-        how often each class is drawn, as in "speech=3 music=2"; empty: all alike
+        how often each class is drawn, as in "speech=3 music=2"; empty: all alike; of a recipe's,
+        those of classes without recordings are dropped
     balance : str
         within a class: groups alike, by duration; none: all recordings by duration, no classes
     full_band_share : float
-        at least this share of a batch is from full-band recordings
+        at least this share of a batch is from full-band recordings, with sound beyond 10 kHz; a
+        recipe's is lowered to what is there
     excerpt_s : float
         length of an excerpt in seconds, rounded up to whole frames
     no_phase_shift : bool
@@ -313,7 +315,7 @@ class Sampling:
             return {kind: float(share) for kind, share in parts}
         except ValueError as error:
             raise ArgumentError(
-                f"shares {self.shares!r} do not look like 'speech=3 music=2'"
+                f"--shares {self.shares!r} does not look like 'speech=3 music=2'"
             ) from error
 
 

@@ -122,3 +122,17 @@ def test_a_model_that_is_not_there(tmp_path):
     """Is an error, not an empty table."""
     with pytest.raises(ModelError):
         run(Plan((str(tmp_path / "none"),), ("published",)), lambda line: None, Pretender)
+
+
+def test_a_device_that_is_not_there_is_said_once():
+    """By the error, which has no name of a system before it; nothing is said beside it."""
+
+    class Refuser(Pretender):
+        def __enter__(self):
+            raise WorkerFailed("device 'cuda' cannot be used here: none")
+
+    said = []
+    plan = Plan(("tiny_44khz",), ("published",), device="cuda")
+    with pytest.raises(ArgumentError, match=r"^device 'cuda' cannot be used here: none$"):
+        run(plan, said.append, Refuser)
+    assert said == []

@@ -58,7 +58,7 @@ def test_errors_reach_the_caller(tmp_path, n_workers):
 
 def test_speed_is_measured_from_files_and_cache(folder, capsys):
     """The command prints a figure for each, and a line for what is wrong."""
-    short = ["--seconds", "0.1", "--batch_size", "2", "--batches", "1", "--sample_rate", "8000"]
+    short = ["--seconds", "0.1", "--batch-size", "2", "--batches", "1", "--sample-rate", "8000"]
     source = f"x={folder}"
     assert data_speed.main([source, *short, "--cache", str(folder / "cache")]) == 0
     lines = capsys.readouterr().out.splitlines()
