@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and pipes that can be read twice.
+"""Files that appear whole or not at all, devices written at the end, pipes read twice.
 
 May import: the standard library, errors.
 """
@@ -7,14 +7,15 @@ import errno
 import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from audiocodec.errors import ContainerError, OutputError, OutputExists
+from audiocodec.errors import CodecError, ContainerError, OutputError, OutputExists
 
 SPOOL_BYTES = 16 * 2**20  # a pipe longer than this goes to a temporary file
 
@@ -33,6 +34,8 @@ def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise ContainerError(f"{name_of(path)}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # a name that no file can have
+        raise ContainerError(f"{name_of(path)!r}: cannot be read: {error}") from error
 
 
 def is_seekable(file: BinaryIO) -> bool:
@@ -60,17 +63,79 @@ def spooled(file: BinaryIO) -> BinaryIO:
     return spool  # type: ignore[return-value]
 
 
+def is_same_file(source: object, target: object) -> bool:
+    """Whether two paths lead to one file, by whatever names; False for what is no path."""
+    if not isinstance(source, str | os.PathLike) or not isinstance(target, str | os.PathLike):
+        return False
+    try:
+        return os.path.samefile(source, target)
+    except (OSError, ValueError):  # one of them is not there, or cannot be
+        return False
+
+
+def make_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder, and those above it, unless it is there. Raises OutputError."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{name_of(folder)}: cannot be made: {error.strerror}") from error
+
+
+def make_folder_for(path: str | os.PathLike[str]) -> None:
+    """Make the folder in which a file is to be written. Raises OutputError."""
+    make_folder(Path(_file_name(path)).parent)
+
+
 @contextmanager
 def output_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Open a sibling temporary file; it takes the name `path` if the block ends well.
+    """Open a file for writing; what stands at `path` changes only if the block ends well.
 
+    A file is a temporary one beside it, which takes its name at the end; a link stays, and what
+    it leads to is written. A device or a named pipe gets all bytes at the end, without
+    `overwrite` too where that loses nothing.
     Raises OutputExists, or OutputError where the file cannot be made or written.
     """
-    target = Path(path)
-    if target.exists() and not overwrite:
-        raise OutputExists(str(target))
-    if target.is_dir():
-        raise OutputError(f"{target}: is a folder, not a file to write")
+    name = _file_name(path)
+    target = Path(os.path.realpath(name) if os.path.islink(name) else name)
+    try:
+        place = _place(name, target, overwrite)
+        with place as file:
+            yield file
+    except OSError as error:
+        raise _explained(name, target.parent, error) from error
+
+
+def _file_name(path: str | os.PathLike[str]) -> str:
+    """The path, if a file can have it. Raises OutputError."""
+    name = os.fspath(path)
+    if not name:
+        raise OutputError("the name of the file to write is empty; give one")
+    if "\0" in name:
+        raise OutputError(f"{name!r}: no file can have this name; give another")
+    if os.path.basename(name) in ("", os.curdir, os.pardir):
+        raise OutputError(f"{name}: names a folder; give the name of a file to write")
+    return name
+
+
+def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[BinaryIO]:
+    """The way to write what `name` stands for; the link `name` leads to `target`."""
+    try:
+        mode = os.stat(name).st_mode
+    except FileNotFoundError:
+        return _renamed(name, target, overwrite)
+    if stat.S_ISDIR(mode):
+        raise OutputError(f"{name}: is a folder, not a file to write")
+    if not overwrite and not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
+        raise OutputExists(name)
+    # /dev/stdout and its like may lead to what has no name, or has lost it
+    if stat.S_ISREG(mode) and is_same_file(name, target):
+        return _renamed(name, target, overwrite)
+    return _written_through(name)
+
+
+@contextmanager
+def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
+    """A sibling of `target` that takes its name if the block ends well, and else is gone."""
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
@@ -79,44 +144,62 @@ def output_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
             temporary = Path(file.name)
             yield file  # type: ignore[misc]
             file.flush()
-        _take_place(temporary, target, overwrite)
+        _take_place(name, temporary, target, overwrite)
         temporary = None
-    except OSError as error:
-        raise _explained(target, error) from error
     finally:
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink()
 
 
-def _take_place(temporary: Path, target: Path, overwrite: bool) -> None:
+def _take_place(name: str, temporary: Path, target: Path, overwrite: bool) -> None:
     """Rename; without `overwrite` a file that appeared in the meantime is kept."""
     umask = os.umask(0)
     os.umask(umask)
     temporary.chmod(0o666 & ~umask)
     if not overwrite and target.exists():
-        raise OutputExists(str(target))
+        raise OutputExists(name)
     os.replace(temporary, target)
 
 
-def _explained(target: Path, error: OSError) -> OutputError:
+@contextmanager
+def _written_through(name: str) -> Iterator[BinaryIO]:
+    """A temporary file, whose bytes go to a device or pipe if the block ends well.
+
+    Both are opened first, so that a reader of the pipe sees its end in any case. Never made:
+    a pipe that is gone is an error.
+    """
+    with (
+        open(os.open(name, os.O_WRONLY), "wb") as target,
+        tempfile.TemporaryFile() as file,
+    ):
+        yield file  # type: ignore[misc]
+        file.seek(0)
+        shutil.copyfileobj(file, target, 2**20)
+
+
+def _explained(name: str, folder: Path, error: OSError) -> OutputError:
     reasons = {
         errno.ENOSPC: "no space left on the disk; free some and try again",
-        errno.ENOENT: f"the folder {target.parent} does not exist; make it first",
+        errno.ENOENT: f"the folder {folder} does not exist; make it first",
         errno.EACCES: "no permission to write there",
         errno.EROFS: "the disk is read-only",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))
-    return OutputError(f"{target}: cannot be written: {reason}")
+    return OutputError(f"{name}: cannot be written: {reason}")
 
 
 def stdin() -> BinaryIO:
-    """Standard input as bytes."""
+    """Standard input as bytes. Raises CodecError where it is closed."""
+    if sys.stdin is None:
+        raise CodecError("standard input is closed; name a file, or connect a pipe")
     return sys.stdin.buffer
 
 
 def stdout() -> BinaryIO:
-    """Standard output as bytes."""
+    """Standard output as bytes. Raises OutputError where it is closed."""
+    if sys.stdout is None:
+        raise OutputError("standard output is closed; name a file, or connect a pipe")
     return sys.stdout.buffer
 
 
