@@ -20,9 +20,17 @@ import torch
 from torch import Tensor
 
 from audiocodec.arguments import real, whole
-from audiocodec.audio import AudioSource, audio_output, open_audio
+from audiocodec.audio import AudioSource, CutAudioWarning, audio_output, open_audio
 from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
-from audiocodec.container import DacFile, Header, Reader, Writer, is_published, read_published
+from audiocodec.container import (
+    DacFile,
+    Header,
+    Reader,
+    Writer,
+    check_readable,
+    is_published,
+    read_published,
+)
 from audiocodec.decompression import (
     Decoded,
     LostAudioWarning,
@@ -44,7 +52,7 @@ from audiocodec.engine import (
     pick_device,
 )
 from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
-from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
+from audiocodec.files import is_same_file, is_seekable, name_of, open_binary, output_file, spooled
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.weights.card import model_card
@@ -53,7 +61,7 @@ from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model, save_model
 from audiocodec.weights.upload import upload
 
-__all__ = ["Audio", "Codec", "LostAudioWarning"]
+__all__ = ["Audio", "Codec", "CutAudioWarning", "LostAudioWarning"]
 
 Source = str | os.PathLike[str] | BinaryIO
 Wave = TypeVar("Wave", np.ndarray, Tensor)
@@ -256,8 +264,10 @@ class Codec:
         tags: in place of those of the source.
         progress: called with samples done and samples in all, at the model's rate.
         Raises AudioError for a source that cannot be used, OutputExists, OutputError,
-        ArgumentError. Memory does not grow with the length, unless the DacFile is returned.
+        ArgumentError. Warns with CutAudioWarning of a WAV or AIFF that is cut.
+        Memory does not grow with the length, unless the DacFile is returned.
         """
+        _check_apart(source, target)
         with open_audio(source, sample_rate) as audio, _binary_output(target, overwrite) as file:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
@@ -279,6 +289,8 @@ class Codec:
         tags: Mapping[str, str] | None,
     ) -> Header:
         """What a .dac file of this programme says ahead of its codes; tags: instead of its own."""
+        if not isinstance(tags, Mapping | None):
+            raise ArgumentError(f"tags: {tags!r} is no mapping of names to values")
         return Header(
             model=self.name,
             fingerprint=self.fingerprint,
@@ -329,6 +341,9 @@ class Codec:
         used, OutputExists, OutputError, ArgumentError.
         """
         part = Part(start, duration, n_codebooks, recover, progress)
+        if target is None and (subtype or format):
+            raise ArgumentError("a subtype or format is that of a sound file; name a target")
+        _check_apart(source, target)
         with _binary_input(source) as (file, name):
             decoded = self._decoded(file, name, part)
             if target is None:
@@ -352,12 +367,12 @@ class Codec:
         """Write config.json, model.safetensors and a model card, README.md, to a folder.
 
         half: store float16, half the size; the codes may then differ in a few places.
+        The folder is made where it is missing. A model that is in it is replaced, as in the
+        libraries for the hub; other files in it stay.
+        Raises OutputError where it cannot be written.
         """
-        path = Path(folder)
-        save_model(self.model, path, self.name, half)
-        (path / "README.md").write_text(
-            model_card(self.config, self.name, self.fingerprint), encoding="utf-8"
-        )
+        card = model_card(self.config, self.name, self.fingerprint)
+        save_model(self.model, Path(folder), self.name, half, card)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the model to the Hugging Face Hub; returns the address of the commit.
@@ -424,6 +439,12 @@ class Codec:
         return StreamDecoder(self.model, channels, precision=self.precision, padded=padded)
 
 
+def _check_apart(source: object, target: object) -> None:
+    """Raises ArgumentError where one file would take the place of the other."""
+    if is_same_file(source, target):
+        raise ArgumentError(f"{source}: is input and output at once; name another output")
+
+
 @contextmanager
 def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
     """A file that can be sought in, from whatever the caller has, and its name for messages."""
@@ -432,9 +453,11 @@ def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
     elif isinstance(source, str | os.PathLike):
         with open_binary(source) as file:
             yield file, name_of(source)
-    elif is_seekable(source):
-        yield source, name_of(source)
     else:
+        check_readable(source)
+        if is_seekable(source):
+            yield source, name_of(source)
+            return
         with spooled(source) as file:
             yield file, name_of(source)
 

@@ -49,7 +49,7 @@ def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
             rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text, newline="")))
         else:
             # not splitlines(): a text may hold what Unicode takes for the end of a line
-            rows = [json.loads(line) for line in text.split("\n") if line.strip()]
+            rows = [_object(*one) for one in enumerate(text.split("\n"), 1) if one[1].strip()]
     except (OSError, ValueError, csv.Error, RecursionError) as error:
         raise AudioError(f"{manifest}: cannot be read as a manifest: {error}") from error
     for number, row in enumerate(rows, 1):
@@ -58,3 +58,11 @@ def manifest_rows(manifest: Path) -> list[dict[str, Any]]:
             raise AudioError(f"{manifest}: row {number} has no path; every row needs one")
         row["path"] = str(path)
     return rows
+
+
+def _object(number: int, line: str) -> Any:
+    """A line of a JSONL. Raises ValueError with its number."""
+    try:
+        return json.loads(line)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"line {number}, column {error.colno}: {error.msg}") from error

@@ -187,6 +187,38 @@ def test_what_cannot_be_is_refused_in_one_line(small, name):
     assert "\n" not in str(caught.value)
 
 
+def test_a_file_is_not_its_own_output(small, tmp_path):
+    """By whatever name: the recording would be lost."""
+    path, link = tmp_path / "one.wav", tmp_path / "link.wav"
+    soundfile.write(path, wave(), 44100)
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for target in (path, str(path), link):
+        with pytest.raises(ArgumentError, match="is input and output at once"):
+            small.compress(path, target, overwrite=True)
+    file = tmp_path / "one.dac"
+    small.compress(path, file)
+    with pytest.raises(ArgumentError, match="is input and output at once"):
+        small.decompress(file, file, overwrite=True, format="wav")
+    assert path.read_bytes() == before
+
+
+def test_settings_of_a_sound_file_need_one(small):
+    """Samples in hand have no format."""
+    file = small.compress(wave(), sample_rate=44100)
+    for setting in ({"subtype": "PCM_24"}, {"format": "flac"}):
+        with pytest.raises(ArgumentError, match="name a target"):
+            small.decompress(file, **setting)
+
+
+@pytest.mark.parametrize("source", [b"no file", None, io.StringIO("text"), np.zeros((1, 3, 5))])
+def test_what_is_no_file_is_refused_in_one_line(small, source):
+    """Bytes are not a path, nor are codes."""
+    with pytest.raises(CodecError) as caught:
+        small.decompress(source)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("value", [1e300, 1e30, np.nan, -np.inf, 2e6])
 def test_samples_that_no_network_bears_are_refused(small, value):
     """float32 would overflow, and every code be 0."""

@@ -1,6 +1,6 @@
 """Samples in and out: sound files, sample rates, loudness. May import: numpy, soundfile, soxr."""
 
-from audiocodec.audio.io import AudioSource, open_audio
+from audiocodec.audio.io import AudioSource, CutAudioWarning, open_audio
 from audiocodec.audio.loudness import LoudnessMeter, normalizing_gain
 from audiocodec.audio.output import AudioWriter, audio_output, write_audio
 from audiocodec.audio.resample import Resampler, input_range, resampled, resampled_length
@@ -9,6 +9,7 @@ __all__ = [
     "audio_output",
     "AudioSource",
     "AudioWriter",
+    "CutAudioWarning",
     "input_range",
     "LoudnessMeter",
     "normalizing_gain",

@@ -1,7 +1,7 @@
 """Sound files, pipes and arrays in, as blocks of samples, through soundfile (libsndfile).
 
 Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
-May import: numpy, soundfile, errors, files.
+May import: numpy, soundfile, errors, files, audio.promised.
 """
 
 import io
@@ -9,6 +9,7 @@ import operator
 import os
 import sys
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import ArrayLike, NDArray
 
+from audiocodec.audio.promised import promised_share
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import is_seekable, name_of, spooled
 
@@ -29,6 +31,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 BLOCK_SAMPLES = 65536
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 1000, 768_000
+WORTH_TELLING_S = 0.01  # some programs count the header as sound
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
 TAGS = (  # not "software": it names the program that wrote the file
     "title",
@@ -41,6 +44,10 @@ TAGS = (  # not "software": it names the program that wrote the file
     "copyright",
     "license",
 )
+
+
+class CutAudioWarning(UserWarning):
+    """A sound file that ends before its header says; what is there is used."""
 
 
 class Recorded:
@@ -159,8 +166,9 @@ def open_audio(
 
     A pipe is first copied to a temporary file (in memory while small), to be readable twice.
     Arrays: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8, int16 and
-    int32, which are scaled as in a wav file.
-    Raises AudioError for a file that cannot be used, ArgumentError for arguments.
+    int32, which are scaled as in a wav file. A tensor is taken as an array.
+    Raises AudioError for a file that cannot be used, ArgumentError for arguments. Warns with
+    CutAudioWarning of a WAV, RF64 or AIFF that is cut.
     """
     is_path = isinstance(source, str | os.PathLike)
     if not is_path and not hasattr(source, "read"):
@@ -168,14 +176,25 @@ def open_audio(
     name = name_of(source)
     if sample_rate is not None:
         raise ArgumentError(f"{name}: a file has its own sample rate; leave it out")
-    if isinstance(source, io.TextIOBase):
-        raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
-    try:
+    with _file_errors(name):
+        if not is_path and isinstance(source.read(0), str):  # type: ignore[union-attr]
+            raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
         file, owned = _rereadable(source)  # type: ignore[arg-type]
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise AudioError(f"{name}: cannot be read: {reason}") from error
     return _open_file(file, name, owned)
+
+
+@contextmanager
+def _file_errors(name: str) -> Iterator[None]:
+    """What goes wrong with a file as a file becomes an AudioError."""
+    try:
+        yield
+    except ArgumentError:  # a ValueError, too
+        raise
+    except (OSError, ValueError) as error:  # of a file that is closed; of a path with a NUL
+        reason: object = getattr(error, "strerror", None) or error
+        if isinstance(error, io.UnsupportedOperation):
+            reason = "not opened for reading"
+        raise AudioError(f"{name}: cannot be read: {reason}") from error
 
 
 def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
@@ -194,7 +213,9 @@ def _open_file(file: BinaryIO, name: str, owned: bool) -> AudioSource:
     try:
         with _sound_file(file, name) as (sound, _):
             rate, channels, tags = sound.samplerate, sound.channels, sound.copy_metadata()
+            n_samples = sound.frames
         _check_layout(name, rate, channels)
+        _tell_if_cut(file, name, n_samples / rate)
     except BaseException:
         close()
         raise
@@ -208,6 +229,20 @@ def _check_layout(name: str, rate: int, channels: int) -> None:
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
             f"{name}: says its sample rate is {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used"
+        )
+
+
+def _tell_if_cut(file: BinaryIO, name: str, there_s: float) -> None:
+    with _file_errors(name):
+        promised_s = there_s * promised_share(file)
+    lost_s = promised_s - there_s
+    if lost_s >= WORTH_TELLING_S:
+        digits = 1 if lost_s >= 0.1 else 2
+        warnings.warn(
+            f"{name}: its header promises {promised_s:.{digits}f} s, "
+            f"there are {there_s:.{digits}f} s",
+            CutAudioWarning,
+            stacklevel=2,
         )
 
 
@@ -262,11 +297,19 @@ def _damaged(name: str, sound: sf.SoundFile, n_read: int, reason: str) -> AudioE
 
 def _open_array(array: ArrayLike, sample_rate: int | None) -> AudioSource:
     name = "<array>"
+    if array is None or isinstance(array, bytes | bytearray):
+        raise ArgumentError(
+            f"a source of type {type(array).__name__}; give a path, a binary file object "
+            "(io.BytesIO holds bytes) or samples"
+        )
     rate = checked_rate(name, sample_rate)
     try:
+        if hasattr(array, "detach"):  # a tensor, which may have a gradient or lie on a GPU
+            array = array.detach().cpu()
         samples = np.asarray(array)
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(f"{name}: neither a file nor an array of samples: {error}") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [""])[0]
+        raise ArgumentError(f"{name}: neither a file nor an array of samples: {reason}") from error
     _check_array(name, samples)
     n_samples, channels = samples.shape if samples.ndim == 2 else (len(samples), 1)
     if not 1 <= channels <= MAX_CHANNELS:
@@ -280,7 +323,8 @@ def _open_array(array: ArrayLike, sample_rate: int | None) -> AudioSource:
 
 
 def _check_array(name: str, samples: NDArray[Any]) -> None:
-    if samples.dtype.kind != "f" and samples.dtype not in (np.uint8, np.int16, np.int32):
+    dtype = samples.dtype.newbyteorder("=")
+    if dtype.kind != "f" and dtype not in (np.uint8, np.int16, np.int32):
         raise ArgumentError(
             f"{name}: numbers of type {samples.dtype}; use floats, or uint8, int16 or int32"
         )

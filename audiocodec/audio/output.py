@@ -3,6 +3,7 @@
 May import: numpy, soundfile, errors, files, audio.io.
 """
 
+import io
 import os
 import tempfile
 from collections.abc import Iterator
@@ -246,6 +247,7 @@ def _destination(target: PathLike | BinaryIO, overwrite: bool) -> AbstractContex
 @contextmanager
 def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
     """A temporary file, whose bytes go to `target` if the block ends well."""
+    _check_writable(target)
     try:
         with tempfile.TemporaryFile() as file:
             yield file  # type: ignore[misc]
@@ -257,3 +259,21 @@ def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{name_of(target)}: cannot be written: {reason}") from error
+
+
+def _check_writable(target: BinaryIO) -> None:
+    """Ahead of the work rather than after it. Raises OutputError, ArgumentError."""
+    if not hasattr(target, "write"):
+        raise ArgumentError(
+            f"a target of type {type(target).__name__}; give a path or a binary file object"
+        )
+    try:
+        target.write(b"")
+    except (OSError, ValueError) as error:
+        is_source = isinstance(error, io.UnsupportedOperation)
+        reason = "not opened for writing" if is_source else error
+        raise OutputError(f"{name_of(target)}: cannot be written: {reason}") from error
+    except TypeError as error:
+        raise ArgumentError(
+            f"{name_of(target)}: opened as text; open it in binary mode ('wb')"
+        ) from error

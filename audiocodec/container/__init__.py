@@ -3,12 +3,13 @@
 from audiocodec.container.dacfile import DacFile
 from audiocodec.container.header import Header
 from audiocodec.container.published import PublishedFile, is_published, read_published
-from audiocodec.container.reader import Reader
+from audiocodec.container.reader import Reader, check_readable
 from audiocodec.container.records import Block
 from audiocodec.container.writer import Writer
 
 __all__ = [
     "Block",
+    "check_readable",
     "DacFile",
     "Header",
     "is_published",

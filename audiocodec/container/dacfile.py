@@ -38,7 +38,11 @@ class DacFile:
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | BinaryIO) -> "DacFile":
-        """Read a whole file. Raises ContainerError for one that is damaged or of another kind."""
+        """Read a whole file.
+
+        Raises ContainerError for one that is damaged or of another kind, ArgumentError for what
+        is neither a path nor a binary file object.
+        """
         if not isinstance(source, str | os.PathLike):
             return cls._read(source)
         with open_binary(source) as file:
@@ -64,19 +68,25 @@ class DacFile:
         return cls(header, np.concatenate(parts, axis=-1))
 
     def save(self, target: str | os.PathLike[str] | BinaryIO, overwrite: bool = False) -> None:
-        """Write to a path or to a binary file object. Raises OutputExists, OutputError."""
+        """Write to a path or to a binary file object.
+
+        Raises OutputExists, OutputError, ArgumentError for another kind of target.
+        """
         if isinstance(target, str | os.PathLike):
             with output_file(target, overwrite) as file:
-                file.write(self.to_bytes())
+                self._write(file)
         else:
-            target.write(self.to_bytes())
+            self._write(target)
 
     def to_bytes(self) -> bytes:
         """The file, as it would be saved."""
         file = BytesIO()
+        self._write(file)
+        return file.getvalue()
+
+    def _write(self, file: BinaryIO) -> None:
         with Writer(file, self.header) as writer:
             writer.write(self.codes)
-        return file.getvalue()
 
     def truncated(self, n_codebooks: int) -> "DacFile":
         """The same sound with its first codebooks only: fewer bits, less detail."""

@@ -88,6 +88,9 @@ class Header:
             raise ArgumentError(f"fingerprint {self.fingerprint!r} is not 32 hexadecimal digits")
         if len(self.tags) > MAX_TAGS:
             raise ArgumentError(f"{len(self.tags)} tags; at most {MAX_TAGS} fit")
+        for key, value in self.tags.items():
+            if not isinstance(key, str) or not isinstance(value, str):
+                raise ArgumentError(f"tag {key!r} is {value!r}; names and values must be text")
 
     @property
     def bits_per_code(self) -> int:

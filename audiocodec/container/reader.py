@@ -4,6 +4,7 @@ Follows FORMAT.md, which wins where they differ. Counts in frames. Nothing that 
 is believed before it is checked. May import: numpy, errors, files, container.
 """
 
+import io
 import weakref
 from collections.abc import Iterator
 from contextlib import suppress
@@ -27,7 +28,7 @@ from audiocodec.container.records import (
     read_block,
     read_end,
 )
-from audiocodec.errors import ContainerError, DamagedBlock, TruncatedFile
+from audiocodec.errors import ArgumentError, ContainerError, DamagedBlock, TruncatedFile
 from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
 SEARCH_BYTES = 4096
@@ -36,14 +37,35 @@ SEARCH_SIZE = 2**20  # what a smaller file counts as
 SPARE_FRAMES = 2**18  # how many frames may be missing with all their bytes, in one file
 
 
+def check_readable(file: BinaryIO) -> None:
+    """Whether a .dac file can be read from a file object, told before anything is read.
+
+    Raises ContainerError for one that is closed or opened for writing, ArgumentError for what is
+    no binary file object.
+    """
+    name = name_of(file)
+    try:
+        nothing = file.read(0)
+    except AttributeError as error:
+        raise ArgumentError(f"{name}: neither a path nor a binary file object") from error
+    except (OSError, ValueError) as error:
+        is_target = isinstance(error, io.UnsupportedOperation)
+        reason = "not opened for reading" if is_target else error
+        raise ContainerError(f"{name}: cannot be read: {reason}") from error
+    if isinstance(nothing, str):
+        raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
+
+
 class Reader:
     """A .dac file, from the file object's position on; a pipe can be read once, in order.
 
     header: a Header. path: what the file is called in messages.
-    Raises ContainerError from the constructor for what is not a .dac file of this version.
+    Raises ContainerError from the constructor for what is not a .dac file of this version,
+    ArgumentError for what is no binary file object.
     """
 
     def __init__(self, file: BinaryIO, path: str | None = None) -> None:
+        check_readable(file)
         self.file, self.path = file, path or name_of(file)
         self.seekable = is_seekable(file)
         base = file.tell() if self.seekable else 0

@@ -1,8 +1,9 @@
 """Writes .dac files: header, blocks as they become full, end record. Never seeks.
 
-Follows FORMAT.md, which wins where they differ. May import: numpy, errors, container.
+Follows FORMAT.md, which wins where they differ. May import: numpy, errors, files, container.
 """
 
+import io
 from types import TracebackType
 from typing import BinaryIO
 
@@ -17,7 +18,8 @@ from audiocodec.container.records import (
     block_bytes,
     end_bytes,
 )
-from audiocodec.errors import ArgumentError, CodesError
+from audiocodec.errors import ArgumentError, CodesError, OutputError
+from audiocodec.files import name_of
 
 PAYLOAD_BYTES = 4096  # about this much between two checksums: damage costs little, so do headers
 MIN_BLOCK_FRAMES, LONGEST_BLOCK_FRAMES, STEP_FRAMES = 64, 1024, 64
@@ -27,6 +29,8 @@ class Writer:
     """Takes codes of any lengths; leaves the file open, for it is the caller's.
 
     As a context manager it closes the container, unless the block ended with an error.
+    Raises OutputError for a file object that is closed or opened for reading, ArgumentError for
+    what is no binary file object; errors of the disk come as they are.
     """
 
     def __init__(self, file: BinaryIO, header: Header, frames_per_block: int | None = None) -> None:
@@ -38,7 +42,7 @@ class Writer:
         self._entries: list[tuple[int, int]] = []
         self._is_closed = False
         self._pending = np.zeros((header.channels, header.n_codebooks, 0), np.uint16)
-        file.write(header.to_bytes())
+        self._append(header.to_bytes())
 
     def write(self, codes: np.ndarray) -> None:
         """Append codes, whole numbers (channels, n_codebooks, any number of frames).
@@ -80,14 +84,26 @@ class Writer:
                 f"{self.n_frames} frames were written; {n_samples} samples make {expected}"
             )
         entries = np.array(self._entries, ENTRY)
-        self.file.write(end_bytes(EndRecord(n_samples, self.n_frames, entries)))
+        self._append(end_bytes(EndRecord(n_samples, self.n_frames, entries)))
         self._is_closed = True
 
     def _write_block(self, codes: np.ndarray) -> None:
         raw = block_bytes(Block(self.n_frames, codes), self.header)
-        self.file.write(raw)
+        self._append(raw)
         self._entries.append((len(raw), codes.shape[-1]))
         self.n_frames += codes.shape[-1]
+
+    def _append(self, raw: bytes) -> None:
+        try:
+            self.file.write(raw)
+        except ValueError as error:
+            is_source = isinstance(error, io.UnsupportedOperation)
+            reason = "not opened for writing" if is_source else error
+            raise OutputError(f"{name_of(self.file)}: cannot be written: {reason}") from error
+        except (AttributeError, TypeError) as error:
+            raise ArgumentError(
+                f"{name_of(self.file)}: not a binary file object; open it in binary mode ('wb')"
+            ) from error
 
     def __enter__(self) -> "Writer":
         return self

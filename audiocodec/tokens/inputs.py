@@ -159,6 +159,9 @@ def _parquet_rows(manifest: Path) -> Iterator[dict[str, Any]]:
             for batch in file.iter_batches(1024):
                 for row in batch.to_pylist():
                     number += 1
+                    for key in ("start", "duration"):  # pandas writes NaN for what is missing
+                        if row.get(key) != row.get(key):
+                            row[key] = None
                     path = row.get("file") or row.get("path")
                     if not path:
                         raise AudioError(
@@ -172,14 +175,16 @@ def _parquet_rows(manifest: Path) -> Iterator[dict[str, Any]]:
 
 def _seconds(row: Mapping[str, Any], key: str) -> float | None:
     value = row.get(key)
-    if value is None or value == "" or value != value:  # pandas writes NaN for what is missing
+    if value is None or value == "":
         return None
     try:
-        seconds = float(value)
+        seconds = math.nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         seconds = math.nan
-    if isinstance(value, bool) or not 0 <= seconds < math.inf:
+    if not math.isfinite(seconds):
         raise ValueError(f"its {key} is {str(value)[:40]!r}, not a number of seconds")
+    if seconds < 0:
+        raise ValueError(f"its {key} is {seconds:g} s; it must be 0 or more")
     return seconds
 
 

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiocodec.errors import ModelError
+from audiocodec.errors import ArgumentError, ModelError
 from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
 from audiocodec.weights.store import CONFIG_FILE, WEIGHTS_FILE
 
@@ -28,14 +28,19 @@ def resolve(name_or_path: str | os.PathLike[str], revision: str | None = None) -
     """Find a model: what exists on disk first, then built-in and known names, then the hub.
 
     revision: a branch, tag or commit of the hub repository.
-    Raises ModelError that says what was tried and what to do.
+    Raises ModelError that says what was tried and what to do, ArgumentError for a revision of what
+    is not on the hub.
     """
     given = os.fspath(name_or_path)
     path = Path(given)
-    if given == DEFAULT_MODEL:
-        return Located(BUILTIN, DEFAULT_MODEL)
-    if given not in KNOWN_MODELS and path.exists():
-        return Located(path, None)
+    is_builtin = given == DEFAULT_MODEL
+    if is_builtin or (given not in KNOWN_MODELS and path.exists()):
+        if revision is not None:
+            place = "built in" if is_builtin else "on this disk"
+            raise ArgumentError(
+                f"{given}: is {place} and has no revision {revision}; leave the revision out"
+            )
+        return Located(BUILTIN, DEFAULT_MODEL) if is_builtin else Located(path, None)
     known = KNOWN_MODELS.get(given)
     if known is not None and known.hub_id is None:
         raise ModelError(

@@ -1,6 +1,6 @@
 """Reads a model from a folder or a file, whatever its layout, and writes our own.
 
-May import: torch, safetensors, model, errors, weights.layouts.
+May import: torch, safetensors, model, errors, files, weights.layouts.
 """
 
 import json
@@ -15,12 +15,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from audiocodec.errors import ModelError
-from audiocodec.model.config import ModelConfig
+from audiocodec.errors import ArgumentError, ModelError, OutputError
+from audiocodec.files import make_folder
+from audiocodec.model.config import ALIGNMENTS, ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.weights import layouts
 
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+CONFIG_FILE, WEIGHTS_FILE, CARD_FILE = "config.json", "model.safetensors", "README.md"
 FORMAT = "audiocodec"
 MAX_CONFIG_BYTES = 2**20
 
@@ -30,8 +31,11 @@ def load_model(path: Path, alignment: str | None = None) -> tuple[DAC, str | Non
 
     alignment overrides that of the configuration (see ModelConfig).
     Returns the model, in float32 on the CPU, and the name it carries, if any.
-    Raises ModelError, naming the file, for anything that is not a model of this architecture.
+    Raises ModelError, naming the file, for anything that is not a model of this architecture,
+    ArgumentError for another alignment than there are.
     """
+    if alignment not in (None, *ALIGNMENTS):
+        raise ArgumentError(f"alignment {alignment!r} is none of {', '.join(ALIGNMENTS)}")
     try:
         if path.is_dir() or path.suffix == ".safetensors":
             config, state, name = _read_folder(path if path.is_dir() else path.parent, path)
@@ -44,14 +48,27 @@ def load_model(path: Path, alignment: str | None = None) -> tuple[DAC, str | Non
         raise ModelError(f"{path}: {error}") from error.__cause__
 
 
-def save_model(model: DAC, folder: Path, name: str, half: bool = False) -> None:
-    """Write config.json and model.safetensors in our own layout; float16 if `half`."""
-    folder.mkdir(parents=True, exist_ok=True)
+def save_model(
+    model: DAC, folder: Path, name: str, half: bool = False, card: str | None = None
+) -> None:
+    """Write config.json and model.safetensors in our own layout; float16 if `half`.
+
+    card: text of a README.md beside them. The folder is made where it is missing. A model that is
+    in it is replaced, as in the libraries for the hub; other files in it stay.
+    Raises OutputError where the folder or a file cannot be written.
+    """
     dtype = torch.float16 if half else torch.float32
     state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
-    save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     values = {"format": FORMAT, "name": name, **model.config.to_dict()}
-    (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    try:
+        make_folder(folder)
+        save_file(state, folder / WEIGHTS_FILE, metadata={"format": "pt"})
+        (folder / CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        if card is not None:
+            (folder / CARD_FILE).write_text(card, encoding="utf-8")
+    except (OSError, ValueError, SafetensorError) as error:  # ValueError: a name with a NUL
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(f"{str(folder)!r}: a model cannot be written there: {reason}") from error
 
 
 def _built(config: ModelConfig, state: dict[str, Tensor]) -> DAC:

@@ -6,10 +6,12 @@ import struct
 import sys
 import threading
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import numpy as np
 import pytest
 import soundfile as sf
+import torch
 
 from audiocodec.audio import open_audio
 from audiocodec.audio.io import BLOCK_SAMPLES, Recorded
@@ -157,6 +159,33 @@ def test_whole_numbers_are_scaled_as_in_a_file(tmp_path, kind):
     assert np.array_equal(read_all(array, RATE), read_all(path))
 
 
+@pytest.mark.parametrize("kind", ["i2", "i4", "f2", "f4", "f8"])
+def test_numbers_of_any_byte_order_are_taken(kind):
+    """As files of other machines have them."""
+    array = (noise(100) * 1000).astype(f"<{kind}")
+    assert np.array_equal(read_all(array.astype(f">{kind}"), RATE), read_all(array, RATE))
+
+
+def test_tensors_are_taken_as_arrays():
+    """With a gradient, too; what numpy cannot hold is refused in one line."""
+    tensor = torch.from_numpy(noise(100)).requires_grad_()
+    assert np.array_equal(read_all(tensor, RATE), noise(100))
+    assert tensor.requires_grad
+    for tensor in (torch.zeros(5, dtype=torch.bfloat16), torch.zeros(5, device="meta")):
+        with pytest.raises(ArgumentError, match="nor an array of samples") as caught:
+            open_audio(tensor, RATE)
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("source", [None, b"RIFF", bytearray(4)])
+@pytest.mark.parametrize("rate", [None, RATE])
+def test_what_is_neither_file_nor_samples_is_said(source, rate):
+    """With what to give instead."""
+    message = f"type {type(source).__name__}; give a path, a binary file object"
+    with pytest.raises(ArgumentError, match=message):
+        open_audio(source, rate)
+
+
 def test_blocks_of_an_array_are_copies():
     """What is done to a block does not reach the caller's array."""
     array = noise(10)
@@ -225,6 +254,25 @@ def test_a_text_file_object_is_refused(tmp_path):
     """Opened without 'b'."""
     path = saved(tmp_path / "a.wav", noise(5))
     with open(path, encoding="latin-1") as file, pytest.raises(ArgumentError, match="binary"):
+        open_audio(file)
+
+
+def test_text_in_other_file_objects_is_refused(tmp_path):
+    """In memory, and in a wrapper that says nothing of itself."""
+    with NamedTemporaryFile("w+", dir=tmp_path) as file:
+        for text in (io.StringIO("RIFF"), file):
+            with pytest.raises(ArgumentError, match="opened as text; open it in binary mode"):
+                open_audio(text)
+
+
+def test_file_objects_that_cannot_be_read_are_named(tmp_path):
+    """Opened for writing, and closed."""
+    message = r"a\.wav: cannot be read: not opened for reading"
+    with open(tmp_path / "a.wav", "wb") as file, pytest.raises(AudioError, match=message):
+        open_audio(file)
+    with open(tmp_path / "a.wav", "rb") as file:
+        pass
+    with pytest.raises(AudioError, match=r"a\.wav: cannot be read: .*closed file"):
         open_audio(file)
 
 

@@ -155,6 +155,23 @@ def test_a_closed_pipe_is_an_output_error():
         write_audio(pipe, noise(1000), RATE)
 
 
+def test_targets_that_cannot_be_written_are_named_before_the_work(tmp_path):
+    """Opened for reading, closed, text, no file at all: nothing is decoded in vain."""
+    (tmp_path / "a.wav").write_bytes(b"")
+    with open(tmp_path / "a.wav", "rb") as file, pytest.raises(OutputError) as caught:
+        write_and_fail(file)
+    assert str(caught.value) == f"{tmp_path / 'a.wav'}: cannot be written: not opened for writing"
+    with open(tmp_path / "a.wav", "wb") as file:
+        pass
+    with pytest.raises(OutputError, match=r"a\.wav: cannot be written: .*closed file"):
+        write_and_fail(file)
+    with pytest.raises(ArgumentError, match="<StringIO>: opened as text; open it in binary"):
+        write_and_fail(io.StringIO())
+    for target in (None, b"a.wav", 7):
+        with pytest.raises(ArgumentError, match=f"type {type(target).__name__}; give a path"):
+            write_and_fail(target)
+
+
 def write_and_fail(target):
     with audio_output(target, RATE, 2, overwrite=True) as out:
         out.write(noise(1000))

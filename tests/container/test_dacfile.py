@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given, settings
 
 from audiocodec.container import DacFile
-from audiocodec.errors import ArgumentError, ContainerError, NotADacFile, OutputExists
+from audiocodec.errors import (
+    ArgumentError,
+    ContainerError,
+    NotADacFile,
+    OutputError,
+    OutputExists,
+)
 from tests.container.samples import EXAMPLE, Pipe, header_of, random_codes
 
 
@@ -71,3 +77,37 @@ def test_files_that_are_not_there_or_not_ours(tmp_path):
     (tmp_path / "sound.wav").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
     with pytest.raises(NotADacFile, match=r"sound\.wav"):
         DacFile.load(tmp_path / "sound.wav")
+
+
+@pytest.mark.parametrize("thing", [io.StringIO(), None, b"x.dac", 7])
+def test_what_is_no_binary_file_object(thing):
+    """One line, whichever way the sound was to go."""
+    with pytest.raises(ArgumentError, match="binary"):
+        DacFile.load(thing)
+    with pytest.raises(ArgumentError, match="binary"):
+        EXAMPLE.save(thing)
+
+
+def test_file_objects_that_are_closed_or_the_wrong_way_round(tmp_path):
+    """The message names the file and says which."""
+    path = tmp_path / "x.dac"
+    with open(path, "wb") as target:
+        with pytest.raises(ContainerError) as caught:
+            DacFile.load(target)
+        assert str(caught.value) == f"{path}: cannot be read: not opened for reading"
+    with open(path, "rb") as source:
+        with pytest.raises(OutputError) as refused:
+            EXAMPLE.save(source)
+        assert str(refused.value) == f"{path}: cannot be written: not opened for writing"
+    with pytest.raises(ContainerError, match=r"x\.dac: cannot be read: .*closed file"):
+        DacFile.load(source)
+    with pytest.raises(OutputError, match=r"x\.dac: cannot be written: .*closed file"):
+        EXAMPLE.save(target)
+
+
+def test_paths_that_no_file_can_have():
+    """A NUL in the name, either way."""
+    with pytest.raises(ContainerError, match="cannot be read"):
+        DacFile.load("nul\0byte.dac")
+    with pytest.raises(OutputError):
+        EXAMPLE.save("nul\0byte.dac")

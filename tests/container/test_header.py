@@ -122,6 +122,14 @@ def test_a_caller_gets_an_argument_error(fields):
         replace(HEADER, **fields)
 
 
+@pytest.mark.parametrize("tags", [{"title": 1}, {"title": None}, {"title": b"Hi"}, {1: "one"}])
+def test_tags_that_are_no_text(tags):
+    """The message names the tag."""
+    (key,) = tags
+    with pytest.raises(ArgumentError, match=f"tag {key!r} is .*; names and values must be text"):
+        replace(HEADER, tags=tags)
+
+
 @pytest.mark.parametrize("tags", [{"a": "x" * 65536}, {str(i): "x" * 60000 for i in range(18)}])
 def test_tags_that_are_too_long(tags):
     """A text or a body beyond its limit is refused when written."""

@@ -178,7 +178,7 @@ def test_manifests(tmp_path, suffix):
     assert items[2].columns["speaker"] == ("9" if suffix == ".csv" else 9)
 
 
-@pytest.mark.parametrize("bad", [-1, "x", math.inf, True, [1]])
+@pytest.mark.parametrize("bad", [-1, "x", math.inf, math.nan, "nan", True, [1]])
 @pytest.mark.parametrize("key", ["start", "duration"])
 def test_a_bad_row_does_not_stop_the_others(tmp_path, bad, key):
     """What is wrong is told when the item is opened."""
@@ -189,6 +189,29 @@ def test_a_bad_row_does_not_stop_the_others(tmp_path, bad, key):
     for item in (items[0], items[2]):
         with pytest.raises(AudioError, match=r"a\.wav: .*m\.jsonl: its"), open_item(item):
             pass
+
+
+def test_times_are_told_as_they_are_wrong(tmp_path):
+    """Too early, or no time at all."""
+    rows = [{"path": "a.wav", "start": start} for start in (-1, "-0.5", math.nan, "soon")]
+    problems = [item.problem for item in items_of([manifest(tmp_path, ".jsonl", rows)])]
+    assert [problem.partition(": its ")[2] for problem in problems] == [
+        "start is -1 s; it must be 0 or more",
+        "start is -0.5 s; it must be 0 or more",
+        "start is 'nan', not a number of seconds",
+        "start is 'soon', not a number of seconds",
+    ]
+
+
+def test_what_is_missing_in_parquet_may_be_nan(tmp_path):
+    """pandas writes it so."""
+    put(tmp_path / "a.wav", sound())
+    times = pa.array([math.nan, 0.25], pa.float64())
+    table = pa.table({"path": ["a.wav", "a.wav"], "start": times, "duration": times})
+    pq.write_table(table, tmp_path / "m.parquet")
+    whole, part = items_of([tmp_path / "m.parquet"])
+    assert is_sound(whole, sound())
+    assert is_sound(part, sound()[2000:4000])
 
 
 def test_a_csv_row_with_too_many_cells(tmp_path):

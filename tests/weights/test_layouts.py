@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audiocodec import Codec
-from audiocodec.errors import ModelError
+from audiocodec.errors import ArgumentError, ModelError, OutputError
 from audiocodec.weights.layouts import published_names, transformers_names
+from audiocodec.weights.resolve import BUILTIN
 from audiocodec.weights.store import load_model, save_model
 from tests.conftest import noise
 
@@ -26,7 +27,7 @@ def pth_of(codec, path, change=None):
             norm = tensor.flatten(1).norm(dim=1).view(-1, 1, 1)
             state[f"{theirs}.weight_g"], state[f"{theirs}.weight_v"] = norm, tensor * 3.0
         else:
-            state[f"{theirs}.{name}"] = tensor
+            state[f"{theirs}.{name}"] = tensor.clone()  # which `change` may alter
     c = codec.config
     kwargs = {
         "encoder_dim": c.encoder_dim,
@@ -126,6 +127,43 @@ def test_a_saved_model_has_a_card(small, tmp_path):
     card = (tmp_path / "README.md").read_text()
     assert "44100 Hz" in card
     assert small.fingerprint in card
+
+
+def test_a_model_is_written_where_another_one_is(small, small_16k, tmp_path):
+    """It takes the place of the other, also of the one it was loaded from; other files stay."""
+    (tmp_path / "notes.txt").write_text("mine")
+    save_model(small.model, tmp_path, "first", card="first")
+    save_model(small_16k.model, tmp_path, "second", card="second")
+    for name in ("second", "third"):
+        model, own_name = load_model(tmp_path)
+        assert (model.fingerprint(), own_name) == (small_16k.fingerprint, name)
+        save_model(model, tmp_path, "third")
+    assert (tmp_path / "README.md").read_text() == "second"
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["file", "file/below", "a\0b"])
+def test_a_folder_that_cannot_be_is_said(small, tmp_path, name):
+    """A file, something below a file, a name that cannot be."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OutputError):
+        save_model(small.model, tmp_path / name, "m")
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "README.md"])
+def test_a_file_of_a_model_that_cannot_be_written_is_said(small, tmp_path, name):
+    """A folder stands in its place."""
+    (tmp_path / name).mkdir()
+    with pytest.raises(OutputError, match="a model cannot be written there") as caught:
+        save_model(small.model, tmp_path, "m", card="text")
+    assert "\n" not in str(caught.value)
+
+
+def test_another_alignment_than_there_are(tmp_path):
+    """The argument is wrong, not the model, whatever is there."""
+    for path in (BUILTIN, tmp_path):
+        with pytest.raises(ArgumentError, match=r"^alignment 'x' is none of aligned"):
+            load_model(path, "x")
 
 
 def test_the_fingerprint_is_of_the_code_space(small, small_16k, tmp_path):

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from audiocodec import Codec
-from audiocodec.errors import ModelError
+from audiocodec.errors import ArgumentError, ModelError
 from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
 from audiocodec.weights.resolve import resolve
 
@@ -152,6 +152,13 @@ def test_a_name_that_is_nothing_is_said(name):
     """Neither a file nor a name nor a repository: the known names are listed."""
     with pytest.raises(ModelError, match="dac_44khz"):
         resolve(name)
+
+
+def test_a_revision_of_what_is_not_on_the_hub_is_refused(model_folder):
+    """It would have no effect."""
+    for name, place in [(DEFAULT_MODEL, "built in"), (model_folder, "on this disk")]:
+        with pytest.raises(ArgumentError, match=f"{name}: is {place} and has no revision v9"):
+            resolve(name, "v9")
 
 
 def test_weights_that_are_not_on_the_hub_are_explained():
