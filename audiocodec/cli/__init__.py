@@ -1,20 +1,20 @@
 """The command `audiocodec`: one module a subcommand, each bound with argbind.
 
-Torch is imported only inside the commands that need it, so that --help answers at once.
+Torch is imported only inside the commands that need it, so that --help answers at once; argbind
+only when Ctrl-C is already watched for.
 May import: codec (inside commands), container, errors, argbind, tqdm.
 """
 
 import io
 import os
-import signal
 import sys
-import traceback
+import warnings
 from importlib import import_module
 from typing import NoReturn
 
 from audiocodec import __version__
-from audiocodec.cli.arguments import parse
-from audiocodec.cli.messages import say
+from audiocodec.cli.interrupts import INTERRUPTED, STOPPED, Interrupts
+from audiocodec.cli.messages import printable, say
 from audiocodec.errors import ArgumentError, CodecError
 
 COMMANDS = {
@@ -37,28 +37,35 @@ USAGE = (
     + "".join(f"  {name:10}{text}\n" for name, text in COMMANDS.items())
     + "\n`audiocodec COMMAND --help` says more, `audiocodec --version` which release this is."
 )
+TROUBLE = {"compare": 2}  # the status of a failure, as of cmp and diff; of the others it is 1
 
 
 def main() -> NoReturn:
-    """Run a command and leave with its exit status: 0, or 1 after one line on standard error."""
-    debug = "--debug" in sys.argv
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up, as Ctrl-C does
-    _buffer_output()
+    """Run a command and leave with its exit status; a failure is told on standard error.
+
+    0; 1 for a failure, of `compare` 2; 130 after Ctrl-C, `kill` or with the terminal closed.
+    """
+    debug, trouble = "--debug" in sys.argv, TROUBLE.get("".join(sys.argv[1:2]), 1)
+    interrupts = Interrupts()
     try:
+        interrupts.watch()
+        _settle()
         status = run(sys.argv[1:])
         if sys.stdout:
             sys.stdout.flush()
     except KeyboardInterrupt:
-        status = _failed("interrupted; nothing half-written is left", debug, status=130)
+        status = _failed(STOPPED, debug, INTERRUPTED)
     except CodecError as error:
-        status = _failed(str(error), debug)
+        status = _failed(str(error), debug, trouble)
     except BrokenPipeError:
-        status = _failed("the other end of the pipe was closed", debug)
+        status = _failed("the other end of the pipe was closed", debug, trouble)
     except OSError as error:  # of other files than these, modules make errors of their own
         where = error.filename or "standard input or output"
-        status = _failed(f"{where}: {error.strerror or error}", debug)
+        status = _failed(f"{where}: {error.strerror or error}", debug, trouble)
     except Exception as error:
-        status = _failed(f"unexpected {type(error).__name__}: {error} (--debug shows where)", debug)
+        what = f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+        status = _failed(what, debug, trouble)
+    interrupts.ending = True
     sys.exit(status)
 
 
@@ -73,20 +80,16 @@ def run(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         wrong = f"no command {arguments[0]!r}" if arguments else "no command given"
         raise ArgumentError(f"{wrong}; there are {', '.join(COMMANDS)}, and --help")
+    from audiocodec.cli.arguments import parse
+
     command = getattr(import_module(f"audiocodec.cli.{arguments[0]}"), arguments[0])
     return parse(command, arguments[0], arguments[1:])
 
 
-def _buffer_output() -> None:
-    """Under PYTHONUNBUFFERED a pipe would take a part of what is written, and say so to nobody."""
-    if sys.stdout and isinstance(sys.stdout.buffer, io.RawIOBase):
-        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer))
-    if sys.stdout:
-        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
-
-def _failed(message: str, debug: bool, status: int = 1) -> int:
+def _failed(message: str, debug: bool, status: int) -> int:
     if debug:
+        import traceback
+
         traceback.print_exc()
     say(message)
     if sys.stdout:  # the interpreter would complain about what it cannot write when it ends
@@ -95,3 +98,19 @@ def _failed(message: str, debug: bool, status: int = 1) -> int:
         except OSError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def _settle() -> None:
+    """Standard streams that lose nothing and take no file's place; what is not ours in one line."""
+    for number in range(3):  # of a closed one, the next file would take the number
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    # under PYTHONUNBUFFERED a pipe would take a part of what is written, and say so to nobody
+    if sys.stdout and isinstance(sys.stdout.buffer, io.RawIOBase):
+        sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer))
+    if sys.stdout:
+        sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # our one line says what went wrong

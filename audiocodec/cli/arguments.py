@@ -4,8 +4,9 @@ argbind's own reading of the command line is not used: it passes over unknown fl
 --args.load executes what a YAML file says. May import: argbind, errors, cli.configuration.
 """
 
-from argparse import SUPPRESS, Action, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from typing import NoReturn
 
 import argbind
@@ -14,8 +15,14 @@ from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
 OPTIONAL_OPERANDS = ("output", "data", "model")  # "" where left out
-SEVERAL_OPERANDS = ("inputs",)  # the last operand: all words that are left, joined by newlines
-SEVERAL = ("codebooks", "ratings")  # flags of type str that take several words, joined by newlines
+SEVERAL_OPERANDS = ("inputs",)  # the last operand: all words that are left; words_of parts them
+SEVERAL: dict[str, Callable[[str], bool]] = {  # flags of several words, and what these must be
+    "codebooks": str.isdecimal,
+    "ratings": bool,
+}
+JOINT = "\0"  # argbind knows no lists; no word of a command line holds this
+
+GIVEN: ContextVar[tuple[str, ...]] = ContextVar("GIVEN", default=())  # flags of the command line
 
 
 class _Parser(ArgumentParser):
@@ -45,10 +52,30 @@ def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> i
     for argument in given:
         if argument.startswith("-") and argument != "-":
             parser.error(f"unknown flag {argument}")
-    words = {n: "\n".join(v) for n, v in vars(flags).items() if isinstance(v, list)}
+    given += _swallowed(flags)
+    words = {n: JOINT.join(v) for n, v in vars(flags).items() if isinstance(v, list)}
     values = vars(flags) | words | _named(parser, operands, [*given, *arguments[cut + 1 :]])
+    typed = {word.partition("=")[0] for word in arguments[:cut]}
+    GIVEN.set(tuple(a.dest for a in parser._actions if typed & {*a.option_strings}))
     with argbind.scope(values):
         return command()
+
+
+def words_of(value: str) -> list[str]:
+    """The words of an operand or flag that takes several."""
+    return value.split(JOINT)
+
+
+def _swallowed(flags: Namespace) -> list[str]:
+    """Operands that a flag has taken for words of its own, as CLIPS in --codebooks 1 9 CLIPS."""
+    operands = []
+    for name, fits in SEVERAL.items():
+        words = getattr(flags, name, None)
+        if isinstance(words, list):
+            n_own = next((i for i, word in enumerate(words) if i and not fits(word)), len(words))
+            operands += words[n_own:]
+            del words[n_own:]
+    return operands
 
 
 def _add_flags(parser: ArgumentParser, actions: list[Action]) -> None:
@@ -86,10 +113,11 @@ def _parser(prog: str, docstring: str, operands: list[Action]) -> _Parser:
         f"  {name:10}{' '.join((action.help or '').split())}"
         for name, action in zip(names, operands, strict=True)
     ]
+    about = docstring.splitlines()[:1]  # none under -OO
     return _Parser(
         prog=prog,
         usage=" ".join([prog, *names, "[flags]"]),
-        description="\n".join([docstring.splitlines()[0], *([""] if lines else []), *lines]),
+        description="\n".join([*about, *([""] if about and lines else []), *lines]),
         formatter_class=RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
@@ -114,7 +142,7 @@ def _dashed(action: Action) -> Action:
 def _named(parser: _Parser, operands: list[Action], given: list[str]) -> dict[str, str]:
     names = [action.dest for action in operands]
     if names and names[-1] in SEVERAL_OPERANDS and len(given) > len(names):
-        given = [*given[: len(names) - 1], "\n".join(given[len(names) - 1 :])]
+        given = [*given[: len(names) - 1], JOINT.join(given[len(names) - 1 :])]
     if len(given) > len(names):
         parser.error(f"one operand too many: {given[len(names)]!r}")
     values = dict(zip(names, given + [""] * len(names)))

@@ -5,11 +5,13 @@ May import: the standard library, tqdm, errors, files, workers.
 """
 
 import os
+import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -17,8 +19,16 @@ from typing import BinaryIO
 from tqdm import tqdm
 
 from audiocodec.cli.messages import say
-from audiocodec.errors import ArgumentError, CodecError, ModelError, OutputError
-from audiocodec.files import is_seekable, open_binary, spooled, stdin
+from audiocodec.errors import ArgumentError, CodecError, ModelError
+from audiocodec.files import (
+    is_same_file,
+    is_seekable,
+    make_folder_for,
+    open_binary,
+    spooled,
+    stdin,
+    stdout,
+)
 from audiocodec.workers import submit_all, worker_pool
 
 PIPE = "-"
@@ -41,6 +51,14 @@ def opened(source: str) -> BinaryIO:
         return spooled(stdin())
     file = open_binary(source)
     return file if is_seekable(file) else spooled(file)
+
+
+def target_of(name: str) -> str | BinaryIO:
+    """Where to write a file, whose folder is made; standard output for -. Raises OutputError."""
+    if name == PIPE:
+        return stdout()
+    make_folder_for(name)
+    return name
 
 
 def planned(source: str, target: str, suffixes: Sequence[str], new_suffix: str) -> list[Job]:
@@ -129,12 +147,26 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    with worker_pool(n_processes, n_threads) as pool:
-        job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
+    with ExitStack() as stack:
+        with _left_to_us("SIGHUP"):
+            pool = stack.enter_context(worker_pool(n_processes, n_threads))
+            job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
         bar = "{n_fmt}/{total_fmt} files, {remaining} left"
         done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
         failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
         return [failures[job] for job in jobs]
+
+
+@contextmanager
+def _left_to_us(name: str) -> Iterator[None]:
+    """Processes that start here ignore this signal, as they do Ctrl-C: we end them."""
+    number = getattr(signal, name, None)  # Windows knows no closed terminals
+    ours = None if number is None else signal.signal(number, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if number is not None:
+            signal.signal(number, ours)
 
 
 def _attempt_in_worker(work: Work, debug: bool, job: Job) -> str | None:
@@ -168,15 +200,11 @@ def _attempt(work: Work, debug: bool, job: Job, label: str) -> str | None:
 
 
 def _prepare(job: Job) -> None:
-    if PIPE in (job.source, job.target):
+    if job.target == PIPE:
         return
-    source, target = Path(job.source), Path(job.target)
-    if target.exists() and source.samefile(target):
-        raise ArgumentError(f"{source}: is input and output at once; name another output")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{target.parent}: cannot be made: {error.strerror}") from error
+    if job.source != PIPE and is_same_file(job.source, job.target):
+        raise ArgumentError(f"{job.source}: is input and output at once; name another output")
+    make_folder_for(job.target)
 
 
 def _summed_up(failures: list[str], n_jobs: int) -> int:

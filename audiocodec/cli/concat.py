@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, opened
-from audiocodec.cli.crop import target_of
+from audiocodec.cli.arguments import words_of
+from audiocodec.cli.batch import PIPE, opened, target_of
 from audiocodec.errors import ArgumentError
 
 
@@ -39,7 +39,7 @@ def concat(
     """
     from audiocodec.tokens import editing
 
-    names = inputs.split("\n")
+    names = words_of(inputs)
     if not out:
         raise ArgumentError("give --out with the .dac file to write, or -")
     if names.count(PIPE) > 1:

@@ -1,15 +1,14 @@
 """`audiocodec crop`: a part of a .dac file, without a model.
 
-May import: argbind, errors, files; tokens only inside the command. Never torch.
+May import: argbind, errors, cli; tokens only inside the command. Never torch.
 """
 
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, opened
+from audiocodec.cli.batch import opened, target_of
 from audiocodec.errors import ArgumentError
-from audiocodec.files import stdout
 
 if TYPE_CHECKING:
     from audiocodec.tokens.editing import Span
@@ -62,8 +61,3 @@ def span_of(start: float, duration: float | None, frames: bool) -> "Span":
         if number is not None and not float(number).is_integer():
             raise ArgumentError(f"{number} frames; with --frames give whole numbers")
     return Frames(int(start), None if duration is None else int(duration))
-
-
-def target_of(name: str) -> str | BinaryIO:
-    """Standard output for -."""
-    return stdout() if name == PIPE else name

@@ -8,6 +8,7 @@ import argbind
 
 from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
 from audiocodec.cli.messages import say
+from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
 from audiocodec.container import Reader, is_published
 from audiocodec.errors import ContainerError, ModelError
@@ -81,7 +82,8 @@ def decode(
         "format": format or None,
         "overwrite": overwrite,
     }
-    work = partial(_decode, (model, revision or None, device, fast), settings)
+    loading = (model, revision_of(model, revision), device, fast)
+    work = partial(_decode, loading, settings)
     return run_all(todo, work, jobs, debug)
 
 
@@ -102,11 +104,12 @@ def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
 def _codec_for(file: BinaryIO, name: str, loading: tuple) -> "Codec":
     from audiocodec.cli.loading import loaded
 
-    model, *others = loading
+    model, revision, *others = loading
     if model:
-        return loaded(model, *others)
+        return loaded(*loading)
+    named = _model_of(file, name)
     try:
-        return loaded(_model_of(file, name), *others)
+        return loaded(named, revision_of(named, revision or ""), *others)
     except ModelError as error:  # another file may name another model
         raise ContainerError(f"{name}: {error}") from error
 

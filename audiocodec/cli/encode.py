@@ -1,10 +1,13 @@
 """`audiocodec encode`: sound files to .dac files."""
 
+import warnings
 from functools import partial
 
 import argbind
 
 from audiocodec.cli.batch import PIPE, Job, planned, run_all
+from audiocodec.cli.messages import say
+from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
 from audiocodec.files import stdin, stdout
 from audiocodec.listing import SOUND_SUFFIXES
@@ -62,15 +65,20 @@ def encode(
         "normalize": not no_normalize,
         "overwrite": overwrite,
     }
-    work = partial(_encode, (model, revision or None, device, fast), settings)
+    work = partial(_encode, (model, revision_of(model, revision), device, fast), settings)
     return run_all(todo, work, jobs, debug)
 
 
 def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:
     from audiocodec.cli.loading import loaded
+    from audiocodec.codec import CutAudioWarning
 
     codec = loaded(*loading)
     source = stdin() if job.source == PIPE else job.source
     target = stdout() if job.target == PIPE else job.target
-    with progress_bar(label, codec.sample_rate) as progress:
-        codec.compress(source, target, progress=progress, **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CutAudioWarning)
+        with progress_bar(label, codec.sample_rate) as progress:
+            codec.compress(source, target, progress=progress, **settings)
+    for warning in caught:
+        say(str(warning.message))

@@ -1,6 +1,6 @@
 """`audiocodec evaluate`: measure a model beside other codecs, and make a page to listen on.
 
-May import: errors, argbind; evaluate only inside the command.
+May import: errors, argbind, cli; evaluate only inside the command.
 """
 
 import shlex
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import argbind
 
+from audiocodec.cli.arguments import words_of
 from audiocodec.cli.messages import printable, say
 from audiocodec.errors import ArgumentError
 from audiocodec.weights.registry import DEFAULT_MODEL
@@ -68,7 +69,7 @@ def evaluate(
     if not out:
         raise ArgumentError("give --out with a folder for the report")
     if ratings:
-        return _analyse([Path(name) for name in ratings.split("\n")], Path(out))
+        return _analyse([Path(name) for name in words_of(ratings)], Path(out))
     if not data:
         raise ArgumentError("DATA is missing: a folder of clips, a manifest or a sound file")
     from audiocodec.evaluate.run import Plan, checked
@@ -93,11 +94,12 @@ def evaluate(
 
 
 def _numbers(text: str) -> tuple[int, ...]:
-    """'1 3 6' -> (1, 3, 6). Raises ArgumentError."""
+    """The words 1, 3 and 6, or one '1 3 6' -> (1, 3, 6). Raises ArgumentError."""
+    words = [part for word in words_of(text) for part in word.split()]
     try:
-        return tuple(int(word) for word in text.split())
+        return tuple(int(word) for word in words)
     except ValueError as error:
-        raise ArgumentError(f"--codebooks {' '.join(text.split())}: not like 1 3 6") from error
+        raise ArgumentError(f"--codebooks {' '.join(words)}: not like 1 3 6") from error
 
 
 def _write(folder: Path, report: "Report") -> None:

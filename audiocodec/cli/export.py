@@ -1,12 +1,16 @@
 """`audiocodec export`: a model as ONNX files.
 
-May import: errors, argbind; codec and export only inside the command.
+May import: errors, argbind, files, cli; codec and export only inside the command.
 """
+
+from pathlib import Path
 
 import argbind
 
 from audiocodec.cli.messages import printable
+from audiocodec.cli.models import revision_of
 from audiocodec.errors import ArgumentError
+from audiocodec.files import make_folder
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 FORMATS = ("onnx",)
@@ -42,10 +46,13 @@ def export(
         raise ArgumentError(f"--format {format}; there is {', '.join(FORMATS)}")
     if not out:
         raise ArgumentError("give --out with a folder for the ONNX files")
+    model = model or DEFAULT_MODEL
+    wanted = revision_of(model, revision)
     from audiocodec.cli.loading import loaded
     from audiocodec.export import export_onnx
 
-    codec = loaded(model or DEFAULT_MODEL, revision or None, "cpu", False)
+    codec = loaded(model, wanted, "cpu", False)
+    make_folder(Path(out).parent)
     exported = export_onnx(codec, out, overwrite=overwrite)
     print(printable(f"{codec.name}: {exported.encoder}, {exported.decoder}"))
     print(f"checked with onnxruntime: {exported.agreement}")

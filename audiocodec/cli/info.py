@@ -73,7 +73,8 @@ def info(file: str, json: bool = False, debug: bool = False) -> int:
         facts = _facts(source)
     print(dumps(facts.as_dict()) if json else "\n".join(_lines(facts)))
     if facts.problems:
-        sys.stdout.flush()
+        if sys.stdout:
+            sys.stdout.flush()
         say(f"{facts.file}: is damaged; `audiocodec decode --recover` decodes what is intact")
     return 1 if facts.problems else 0
 

@@ -4,12 +4,20 @@ May import: the standard library.
 """
 
 import sys
+from contextlib import suppress
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
+    """One line on standard error, if anyone is there to read it."""
     line = printable(" ".join(message.splitlines()))
-    print(f"audiocodec: {line}", file=sys.stderr)
+    if sys.stderr:  # print would take standard output instead
+        with suppress(OSError):
+            print(f"audiocodec: {line}", file=sys.stderr)
+
+
+def counted(number: int, noun: str) -> str:
+    """1 shard, 2 shards."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def printable(text: str) -> str:

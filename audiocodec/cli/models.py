@@ -1,8 +1,11 @@
 """`audiocodec models`: what --model can be."""
 
+from pathlib import Path
+
 import argbind
 
-from audiocodec.weights.registry import KNOWN_MODELS
+from audiocodec.errors import ArgumentError
+from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
 
 
 @argbind.bind(without_prefix=True, positional=True, group="models")
@@ -25,3 +28,16 @@ def models(debug: bool = False) -> int:
         )
     print("\nAny hub repository (owner/name), folder or .pth file of this architecture works too.")
     return 0
+
+
+def revision_of(model: str, revision: str) -> str | None:
+    """The revision to load a model at. Raises ArgumentError for a model that has none."""
+    if not revision:
+        return None
+    is_here = model not in KNOWN_MODELS and model and Path(model).exists()
+    if model == DEFAULT_MODEL or is_here:
+        place = "a folder or file on this disk" if is_here else "built in"
+        raise ArgumentError(
+            f"--revision {revision}: {model} is {place}; only models on the hub have revisions"
+        )
+    return revision

@@ -7,9 +7,9 @@ import math
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, opened
+from audiocodec.cli.batch import PIPE, opened, target_of
 from audiocodec.cli.concat import gain_of
-from audiocodec.cli.crop import span_of, target_of
+from audiocodec.cli.crop import span_of
 from audiocodec.errors import ArgumentError
 
 

@@ -12,7 +12,9 @@ from typing import Any
 import argbind
 from tqdm import tqdm
 
-from audiocodec.cli.messages import printable, say
+from audiocodec.cli.arguments import words_of
+from audiocodec.cli.messages import counted, printable, say
+from audiocodec.cli.models import revision_of
 from audiocodec.errors import ArgumentError
 from audiocodec.weights.registry import DEFAULT_MODEL
 
@@ -75,7 +77,7 @@ def tokenize(
     from audiocodec.tokens.tokenizing import tokenize as run
 
     settings = TokenizeSettings(
-        revision or None,
+        revision_of(model, revision),
         device,
         "fast" if fast else "exact",
         not no_normalize,
@@ -86,7 +88,7 @@ def tokenize(
     began = time.monotonic()
     with _bar() as progress:
         done = run(
-            inputs.split("\n"),
+            words_of(inputs),
             out,
             model=model,
             format=format,
@@ -97,13 +99,13 @@ def tokenize(
         )
     print(
         printable(
-            f"{out}: {done.n_rows} rows in {len(done.paths)} shards, "
+            f"{out}: {counted(done.n_rows, 'row')} in {counted(len(done.paths), 'shard')}, "
             f"{done.audio_s / 3600:.3f} hours of audio at {done.kbps:.2f} kbit/s, "
-            f"{done.n_errors} errors, {time.monotonic() - began:.1f} s"
+            f"{counted(done.n_errors, 'error')}, {time.monotonic() - began:.1f} s"
         )
     )
     if done.n_errors:
-        say(f"{done.n_errors} items could not be used; {out}/errors.jsonl tells why")
+        say(f"{counted(done.n_errors, 'item')} could not be used; {out}/errors.jsonl tells why")
     return 0 if done.n_rows else 1
 
 

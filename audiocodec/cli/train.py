@@ -5,14 +5,13 @@ May import: errors, model.config, train.settings, argbind; torch only inside the
 """
 
 import inspect
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import argbind
 
-from audiocodec.cli.messages import printable
+from audiocodec.cli.arguments import GIVEN
 from audiocodec.errors import ArgumentError
 from audiocodec.model.config import ModelConfig
 from audiocodec.train.settings import (
@@ -134,7 +133,6 @@ def train(
         raise ArgumentError("give --data with at least one source, and --out with a folder")
     from audiocodec.train.run import Plan, run
 
-    warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"
     plan = Plan(
         data=_listed(data),
         out=Path(out),
@@ -148,6 +146,7 @@ def train(
         init_from=init_from,
         init_discriminators=init_discriminators,
         device=device,
+        insisted=GIVEN.get(),
     )
     run(plan)
     return 0

@@ -1,5 +1,6 @@
 """What the tests of the command share: a small model on disk, short sounds, the command itself."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,26 @@ def here(tmp_path, monkeypatch) -> Path:
     monkeypatch.setenv("PYTHONPATH", str(PACKAGE))
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # the model is too small for threads
     return tmp_path
+
+
+@pytest.fixture
+def run_python(here):
+    """Run a few lines in a Python of their own; gives exit status, output, and error lines."""
+
+    def ran(code: str, *options: str, **variables: str) -> tuple[int, str, list[str]]:
+        done = subprocess.run(
+            [sys.executable, *options, "-c", code],
+            env=os.environ | variables,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            preexec_fn=_take_interrupts,
+        )
+        return done.returncode, done.stdout, done.stderr.splitlines()
+
+    return ran
 
 
 @pytest.fixture(scope="session")
@@ -70,5 +91,6 @@ def start(here):
 
 
 def _take_interrupts() -> None:
-    """As from a terminal: where the tests run in the background, Ctrl-C may be ignored."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    """As from a terminal: where the tests run in the background, these may be ignored."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiocodec.cli.arguments import parse
+from audiocodec.cli.arguments import parse, words_of
 from audiocodec.errors import ArgumentError
 
 SEEN: list[tuple] = []
@@ -88,6 +88,29 @@ def test_what_does_not_fit_is_refused(arguments, words):
     assert words in str(caught.value)
     assert "`audiocodec sample --help`" in str(caught.value)
     assert not SEEN
+
+
+@argbind.bind(without_prefix=True, positional=True, group="several")
+def several(inputs: str, codebooks: str = "", ratings: str = "", last: int = 0) -> int:
+    """A command."""
+    SEEN.append((words_of(inputs), words_of(codebooks), words_of(ratings)))
+    return 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["a\nb", "c d", "e"], (["a\nb", "c d", "e"], [""], [""])),
+        (["--codebooks", "1", "9", "a", "b", "--last", "3"], (["a", "b"], ["1", "9"], [""])),
+        (["a", "--codebooks", "1", "9"], (["a"], ["1", "9"], [""])),
+        (["--codebooks", "one", "a", "--", "-b"], (["a", "-b"], ["one"], [""])),
+        (["a", "--ratings", "x\ny", "z"], (["a"], [""], ["x\ny", "z"])),
+    ],
+)
+def test_operands_and_flags_of_several_words(arguments, expected):
+    """A word may hold any character; a flag takes no word that cannot be its own."""
+    assert parse(several, "several", arguments) == 7
+    assert SEEN.pop() == expected
 
 
 def test_help_is_for_people(capsys):

@@ -12,6 +12,7 @@ import termios
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -123,9 +124,13 @@ def test_a_closed_pipe_is_told_in_one_line(here, start, model, make_sound, small
 
 
 def test_an_interrupted_file_is_gone(here, start, model, make_sound):
-    """Neither the output nor a part of it is left, after Ctrl-C or `kill`."""
+    """Neither the output nor a part of it is left, after Ctrl-C, `kill` or a closed terminal."""
     make_sound("a.wav", LONG)
-    for number in (signal.SIGINT, signal.SIGTERM):  # one by one: a late start is no early end
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGHUP,
+    ):  # one by one: a late start is no early end
         process = start("encode", "a.wav", "b.dac", "--model", model)
         wait_for_parts(process, here, 1)
         process.send_signal(number)
@@ -135,8 +140,89 @@ def test_an_interrupted_file_is_gone(here, start, model, make_sound):
     assert [path.name for path in here.iterdir()] == ["a.wav"]
 
 
+@pytest.mark.parametrize("module", ["argbind", "torch.version", "soundfile"])
+def test_ctrl_c_is_told_in_one_line_whenever_it_comes(run_python, module):
+    """While Python imports, and a second and third time when the command ends."""
+    status, out, err = run_python(f"""
+import atexit, os, signal, sys
+
+class Impatient:
+    def find_spec(self, name, path, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGINT))
+atexit.register(lambda: os.kill(os.getpid(), signal.SIGTERM))
+sys.meta_path.insert(0, Impatient())
+sys.argv = ["audiocodec", "encode", sys.executable]
+from audiocodec.cli import main
+main()
+""")
+    assert (status, out) == (130, "")
+    assert err == ["audiocodec: interrupted; nothing half-written is left"]
+
+
+def test_what_is_ignored_stays_ignored(run_python):
+    """Under nohup, a closed terminal ends nothing."""
+    code = """
+import os, signal
+from audiocodec.cli.interrupts import Interrupts
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+Interrupts().watch()
+os.kill(os.getpid(), signal.SIGHUP)
+try:
+    os.kill(os.getpid(), signal.SIGTERM)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    assert run_python(code) == (0, "interrupted\n", [])
+
+
+def test_a_closed_standard_stream_is_told(here, small):
+    """Where it is needed; what would be said to one is said to nobody, and to no file."""
+    small.compress(np.ones(3000), "a.dac", sample_rate=44100)
+    for arguments, closed, status, words in (
+        (["info", "-"], "<&-", 1, b"audiocodec: standard input is closed; name a file"),
+        (["crop", "a.dac", "-"], ">&-", 1, b"audiocodec: standard output is closed; name a file"),
+        (["info", "a.dac"], ">&-", 0, b""),
+        (["crop", "a.dac", "b.dac"], "2>&-", 0, b""),
+        (["info", "missing.dac"], "2>&-", 1, b""),
+    ):
+        command = [sys.executable, "-m", "audiocodec", *arguments]
+        shell = ["sh", "-c", f'exec "$@" {closed}', "sh", *command]
+        done = subprocess.run(shell, capture_output=True, check=False)
+        assert (done.returncode, done.stdout) == (status, b"")
+        assert done.stderr.startswith(words)
+        assert done.stderr.count(b"\n") == bool(words)
+
+
+def test_python_without_docstrings_is_enough(run_python):
+    """As with -OO: help says less, and commands work."""
+    code = """
+from audiocodec.cli import COMMANDS, run
+raise SystemExit(sum(run([command, "--help"]) for command in COMMANDS) + run(["models"]))
+"""
+    status, out, err = run_python(code, "-OO")
+    assert (status, err) == (0, [])
+    assert "usage: audiocodec crop INPUT TARGET [flags]" in out
+
+
+def test_the_hub_library_is_quiet(run_python):
+    """Without a network its retries and warnings are not shown; one line of ours is."""
+    code = """
+import sys, time
+time.sleep = lambda seconds: None
+sys.argv = ["audiocodec", "encode", sys.executable, "-", "--model", "some/model"]
+from audiocodec.cli import main
+main()
+"""
+    status, out, err = run_python(code, HF_ENDPOINT="http://127.0.0.1:9", HF_HOME="hub")
+    assert (status, out, len(err)) == (1, "", 1)
+    assert "some/model: it is not in the cache and the hub cannot be reached" in err[0]
+
+
 def test_several_at_a_time(here, start, model, make_sound):
-    """A bad file is listed; Ctrl-C, which reaches all processes, stops all of them."""
+    """A bad file is listed; Ctrl-C and a closed terminal reach and stop all processes."""
     make_sound("in/a.wav")
     make_sound("in/b.wav")
     (here / "in" / "bad.wav").write_text("no audio")
@@ -149,13 +235,14 @@ def test_several_at_a_time(here, start, model, make_sound):
     assert err.splitlines()[1:] == ["audiocodec: 1 of 3 files failed"]
     assert sorted(path.name for path in (here / "out").iterdir()) == ["a.dac", "b.dac"]
 
-    process = start("encode", "long", *jobs, start_new_session=True)
-    wait_for_parts(process, here, 2)
-    os.killpg(process.pid, signal.SIGINT)
-    status, _, err = finished(process)
-    assert status == 130
-    assert err == "audiocodec: interrupted; nothing half-written is left\n"
-    assert sorted(path.name for path in (here / "long").iterdir()) == ["c.wav", "d.wav"]
+    for number in (signal.SIGINT, signal.SIGHUP):
+        process = start("encode", "long", *jobs, start_new_session=True)
+        wait_for_parts(process, here, 2)
+        os.killpg(process.pid, number)
+        status, _, err = finished(process)
+        assert status == 130
+        assert err == "audiocodec: interrupted; nothing half-written is left\n"
+        assert sorted(path.name for path in (here / "long").iterdir()) == ["c.wav", "d.wav"]
 
 
 def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):

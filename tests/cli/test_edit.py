@@ -10,7 +10,7 @@ import soundfile
 
 from audiocodec import DacFile, Header
 from audiocodec.cli import run
-from audiocodec.errors import ArgumentError, CodecError, OutputExists
+from audiocodec.errors import ArgumentError, CodecError, OutputError, OutputExists
 from audiocodec.tokens.shards import ShardHeader, TokenRow, open_shards, shard_name, write_shard
 
 HEADER = Header(
@@ -212,6 +212,19 @@ def test_levels_can_be_chosen(codes, capsys):
             run([*command, "c.dac"])
         assert run([*command, "c.dac", "--gain-db", "0", "--overwrite"]) == 0
         assert DacFile.load("c.dac").header.gain == 1.0
+
+
+def test_folders_are_made_and_names_may_hold_anything(codes, here):
+    """As by encode and decode; a name that ends in a slash is no file's."""
+    (here / "a.dac").rename("new\nline.dac")
+    assert run(["concat", "new\nline.dac", "new\nline.dac", "--out", "1/2/b.dac"]) == 0
+    assert run(["crop", "1/2/b.dac", "3/c.dac", "--duration", "0.1"]) == 0
+    assert run(["splice", "1/2/b.dac", "3/c.dac", "4/d.dac"]) == 0
+    assert DacFile.load("4/d.dac").codes.shape[-1] == 210
+    for command in (["concat", "3/c.dac", "--out"], ["crop", "3/c.dac"]):
+        with pytest.raises(OutputError, match="5/6/: names a folder"):
+            run([*command, "5/6/"])
+    assert not (here / "5").exists()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,17 @@
 """`audiocodec encode` and `decode`, run in this process."""
 
+import io
 import json
+import os
 import resource
+import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
+from audiocodec import DacFile
 from audiocodec.cli import run
 from audiocodec.cli.loading import loaded
 from audiocodec.errors import ArgumentError, CodecError, ModelError, OutputError, OutputExists
@@ -25,6 +30,17 @@ def test_there_and_back(here, model, make_sound, capsys):
     assert soundfile.info("out.flac").subtype == "PCM_24"
     assert names_below(here) == {"my söng.wav", "my söng.dac", "out.flac"}
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_recording_that_is_cut_is_encoded_and_told_of(here, model, make_sound, capsys):
+    """In one line; what is there is used."""
+    path = make_sound("cut.wav", 44100)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    assert run(["encode", "cut.wav", "--model", model]) == 0
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "cut.wav: its header promises 1.0 s, there are 0.5 s" in said
 
 
 def test_names_that_begin_with_a_dash(here, model, make_sound):
@@ -131,6 +147,8 @@ def test_a_wrong_model_or_device_stops_a_folder_at_once(here, model, make_sound)
         ["--codebooks", "2", "--bitrate", "4"],
         ["--jobs", "0"],
         ["--model", ""],
+        ["--revision", "main"],
+        ["--revision", "main", "--model", "tiny_44khz"],
     ],
 )
 def test_wrong_values_are_refused(here, model, make_sound, flags):
@@ -139,6 +157,39 @@ def test_wrong_values_are_refused(here, model, make_sound, flags):
     with pytest.raises(CodecError):
         run(["encode", "a.wav", "--model", model, *flags])
     assert names_below(here) == {"a.wav"}
+
+
+def test_settings_without_effect_are_refused(here, model, make_sound):
+    """More codebooks than a file has; the revision of a model that has none."""
+    make_sound("a.wav")
+    assert run(["encode", "a.wav", "--model", model, "--codebooks", "3"]) == 0
+    with pytest.raises(ArgumentError, match="4 codebooks; the file has 1 to 3"):
+        run(["decode", "a.dac", "b.wav", "--model", model, "--codebooks", "4"])
+    with pytest.raises(ArgumentError, match="only models on the hub have revisions"):
+        run(["decode", "a.dac", "b.wav", "--model", model, "--revision", "main"])
+    file = DacFile.load("a.dac")
+    DacFile(replace(file.header, model="tiny_44khz"), file.codes).save("c.dac")
+    with pytest.raises(ArgumentError, match="tiny_44khz is built in; only models on the hub"):
+        run(["decode", "c.dac", "b.wav", "--revision", "main"])
+    assert names_below(here) == {"a.wav", "a.dac", "c.dac"}
+
+
+def test_a_named_pipe_is_written_and_stays(here, model, make_sound):
+    """Sound and codes, without --overwrite too; a link leads on to its file."""
+    make_sound("a.wav")
+    (here / "a.dac").symlink_to("real.dac")
+    assert run(["encode", "a.wav", "--model", model]) == 0
+    for command, name in (("encode", "a.wav"), ("decode", "a.dac")):
+        pipe = here / f"pipe.{'dac' if command == 'encode' else 'wav'}"
+        os.mkfifo(pipe)
+        with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+            assert run([command, name, str(pipe), "--model", model]) == 0
+            content, _ = reader.communicate(timeout=10)
+        assert pipe.is_fifo()
+        if command == "encode":
+            assert content == (here / "real.dac").read_bytes()
+        else:
+            assert soundfile.info(io.BytesIO(content)).frames == 3000
 
 
 def test_places_that_cannot_be_written(here, model, make_sound):

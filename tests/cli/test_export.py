@@ -19,6 +19,8 @@ def test_a_model_becomes_files(start, here, model):
     with pytest.raises(Exception, match="exists already"):
         parse(export, "export", [model, "--out", "onnx"])
     assert parse(export, "export", [model, "--out", "onnx", "--overwrite"]) == 0
+    assert parse(export, "export", [model, "--out", "new/folder"]) == 0
+    assert (here / "new" / "folder" / "model.json").exists()
 
 
 def test_wrong_arguments_are_told(model):
@@ -26,6 +28,7 @@ def test_wrong_arguments_are_told(model):
     for arguments, text in (
         ([model], "give --out"),
         ([model, "--out", "x", "--format", "tflite"], "--format tflite; there is onnx"),
+        (["--out", "x", "--revision", "main"], "tiny_44khz is built in"),
     ):
         with pytest.raises(ArgumentError, match=text):
             parse(export, "export", arguments)

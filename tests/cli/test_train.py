@@ -155,3 +155,29 @@ def test_mistakes_are_one_line(flags, message, tmp_path, monkeypatch):
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--shares", "speech=3"], "--shares: no recordings of class speech; there are music"),
+        (["--full-band-share=0.5"], "--full-band-share 0.5, but"),
+    ],
+)
+def test_shares_of_the_command_line_are_not_changed(flags, message, material, tmp_path):
+    """Those of a recipe are fitted to the recordings; what a user says himself is meant."""
+    (tmp_path / "recipe.yml").write_text(SMALL + "shares: music=2 speech=1\nfull_band_share: 0.2\n")
+    rng = np.random.default_rng(0)
+    low = np.cumsum(rng.standard_normal(44100)) / 1000  # nothing beyond 10 kHz
+    (tmp_path / "music").mkdir()
+    sf.write(tmp_path / "music" / "low.wav", low, 16000)
+    recipe = ["--args.load", str(tmp_path / "recipe.yml"), "--steps", "1"]
+    data = ["--data", f"music={tmp_path / 'music'}", "--out", str(tmp_path / "run")]
+    done = run(["train", *recipe, *data, *flags])
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+    fitted = run(["train", *recipe, *data])
+    assert fitted.returncode == 0, fitted.stderr
+    assert "no recordings of speech: their shares are dropped, music=2 is left" in fitted.stderr
+    assert "the full-band share is lowered from 0.2 to 0" in fitted.stderr
