@@ -20,9 +20,11 @@ Result = TypeVar("Result")
 @contextmanager
 def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes of so many threads each; an exception in the block ends them at once."""
-    with ProcessPoolExecutor(
-        n_processes, get_context("spawn"), initializer=_begin, initargs=(n_threads,)
-    ) as pool:
+    with _left_to_us():  # multiprocessing starts a process of its own
+        executor = ProcessPoolExecutor(
+            n_processes, get_context("spawn"), initializer=_begin, initargs=(n_threads,)
+        )
+    with executor as pool:
         try:
             yield pool
         except BaseException:
@@ -38,15 +40,23 @@ def submit_all(
     items: Iterable[Item],
     *arguments: Any,
 ) -> dict[Future[Result], Item]:
-    """Hand work(*arguments, item) to the pool for each item.
-
-    Workers start here; they inherit that Ctrl-C, which reaches them too, is left to us.
-    """
-    ours = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
+    """Hand work(*arguments, item) to the pool for each item; workers start here."""
+    with _left_to_us():
         return {pool.submit(work, *arguments, item): item for item in items}
+
+
+@contextmanager
+def _left_to_us() -> Iterator[None]:
+    """Processes that start here ignore Ctrl-C and a closed terminal, which reach them too."""
+    is_main = threading.current_thread() is threading.main_thread()  # only it may say so
+    names = ("SIGINT", "SIGHUP") if is_main else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    ours = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
     finally:
-        signal.signal(signal.SIGINT, ours)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
 
 
 def _begin(n_threads: int) -> None:

@@ -5,13 +5,11 @@ May import: the standard library, tqdm, errors, files, workers.
 """
 
 import os
-import signal
 import traceback
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -147,26 +145,12 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    with ExitStack() as stack:
-        with _left_to_us("SIGHUP"):
-            pool = stack.enter_context(worker_pool(n_processes, n_threads))
-            job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
+    with worker_pool(n_processes, n_threads) as pool:
+        job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
         bar = "{n_fmt}/{total_fmt} files, {remaining} left"
         done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
         failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
         return [failures[job] for job in jobs]
-
-
-@contextmanager
-def _left_to_us(name: str) -> Iterator[None]:
-    """Processes that start here ignore this signal, as they do Ctrl-C: we end them."""
-    number = getattr(signal, name, None)  # Windows knows no closed terminals
-    ours = None if number is None else signal.signal(number, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        if number is not None:
-            signal.signal(number, ours)
 
 
 def _attempt_in_worker(work: Work, debug: bool, job: Job) -> str | None:
