@@ -6,6 +6,7 @@ May import: torch, errors.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from threading import Condition
 from typing import Any
 
 import torch
@@ -49,8 +50,8 @@ class Precision:
         with ExitStack() as stack:
             stack.enter_context(_float32_products(device, tf32=fast))
             if on_cuda:
-                stack.enter_context(_attribute(torch.backends.cudnn, "benchmark", fast))
-                stack.enter_context(_attribute(torch.backends.cudnn, "deterministic", not fast))
+                stack.enter_context(_attribute(torch.backends.cudnn, "benchmark", (fast,)))
+                stack.enter_context(_attribute(torch.backends.cudnn, "deterministic", (not fast,)))
             stack.enter_context(torch.autocast(device.type, enabled=False))
             yield
 
@@ -66,34 +67,83 @@ class Arithmetic:
 
 @contextmanager
 def _float32_products(device: torch.device, tf32: bool) -> Iterator[None]:
-    """Products of float32 in TF32, or in nothing less than float32.
-
-    Settings are those of all threads: one that is right already is not touched.
-    """
+    """Products of float32 in TF32, or in nothing less than float32."""
     with ExitStack() as stack:
         if hasattr(torch.backends, "fp32_precision"):  # torch 2.9: no other way beside it
             on: Any = torch.backends  # whose parts have no types
+            enough = ("tf32",) if tf32 else ("ieee", "none")
             cuda, cpu = (on.cuda.matmul, on.cudnn.conv), (on.mkldnn.matmul, on.mkldnn.conv)
-            for one in cuda if device.type == "cuda" else cpu:
-                if tf32 or one.fp32_precision not in ("none", "ieee"):
-                    value = "tf32" if tf32 else "ieee"
-                    stack.enter_context(_attribute(one, "fp32_precision", value))
+            is_cuda = device.type == "cuda"
+            for one in cuda if is_cuda else cpu:
+                above = on.cudnn if is_cuda else on.mkldnn
+                stack.enter_context(_attribute(one, "fp32_precision", enough, above))
         else:
-            stack.callback(torch.set_float32_matmul_precision, torch.get_float32_matmul_precision())
-            torch.set_float32_matmul_precision("high" if tf32 else "highest")
-            stack.enter_context(_attribute(torch.backends.cudnn, "allow_tf32", tf32))
+            matmul = ("high",) if tf32 else ("highest",)
+            stack.enter_context(_attribute(_OLD_PRODUCTS, "precision", matmul))
+            stack.enter_context(_attribute(torch.backends.cudnn, "allow_tf32", (tf32,)))
         yield
+
+
+class _OldProducts:
+    """What torch before 2.9 has for float32 products, as an attribute."""
+
+    @property
+    def precision(self) -> str:
+        return torch.get_float32_matmul_precision()
+
+    @precision.setter
+    def precision(self, value: str) -> None:
+        torch.set_float32_matmul_precision(value)
+
+
+@dataclass
+class _Held:
+    """A setting of all threads, while blocks need it as it is."""
+
+    enough: tuple[object, ...]
+    before: object
+    changed: bool
+    n_blocks: int = 0
+
+
+_OLD_PRODUCTS = _OldProducts()
+_HELD: dict[tuple[int, str], _Held] = {}
+_RELEASED = Condition()
 
 
 @contextmanager
-def _attribute(owner: object, name: str, value: object) -> Iterator[None]:
-    """Set for a while."""
-    before = getattr(owner, name)
-    setattr(owner, name, value)
+def _attribute(
+    owner: object, name: str, enough: tuple[object, ...], above: object = None
+) -> Iterator[None]:
+    """Hold a setting at one of the values that are enough, the first if it has another.
+
+    Blocks of other threads that want the same share it, and the last puts it back; those that
+    want another value wait. above: whose value it takes where it has none of its own ("none"),
+    which reading does not tell apart.
+    """
+    key = id(owner), name
+    with _RELEASED:
+        _RELEASED.wait_for(lambda: key not in _HELD or _HELD[key].enough == enough)
+        if key not in _HELD:
+            before = getattr(owner, name)
+            changed = before not in enough
+            if changed:
+                setattr(owner, name, enough[0])
+                if above is not None and before == getattr(above, name):
+                    before = "none"
+            _HELD[key] = _Held(enough, before, changed)
+        held = _HELD[key]
+        held.n_blocks += 1
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        with _RELEASED:
+            held.n_blocks -= 1
+            if not held.n_blocks:
+                del _HELD[key]
+                if held.changed:
+                    setattr(owner, name, held.before)
+                _RELEASED.notify_all()
 
 
 def computes_bfloat16(device: torch.device) -> bool:

@@ -1,5 +1,7 @@
 """How exact the arithmetic is does not depend on what the caller has set for itself."""
 
+import threading
+
 import pytest
 import torch
 
@@ -59,6 +61,36 @@ def test_a_block_that_fails_leaves_the_settings(untouched):
     before = settings()
     with pytest.raises(ZeroDivisionError), Precision().context(torch.device("cpu")):
         raise ZeroDivisionError
+    assert settings() == before
+
+
+def test_a_setting_that_was_inherited_stays_inherited(untouched):
+    """What the caller changes later above it still reaches it."""
+    BACKENDS.fp32_precision = "tf32"
+    with Precision().context(torch.device("cpu")):
+        pass
+    BACKENDS.fp32_precision = "ieee"
+    assert BACKENDS.mkldnn.matmul.fp32_precision == "ieee"
+
+
+def test_threads_share_the_settings(untouched):
+    """The last of them puts back what was there before the first; others wait for their own."""
+    torch.set_float32_matmul_precision("medium")
+    before, cuda, found = settings(), torch.device("cuda"), []
+
+    def blocks(name, wanted):
+        for _ in range(300):
+            with Precision(name).context(cuda):
+                found.append(all(one.fp32_precision in wanted for one in PRODUCTS["cuda"]))
+
+    kinds = [("exact", ("ieee", "none")), ("fast", ("tf32",))] * 2
+    threads = [threading.Thread(target=blocks, args=kind) for kind in kinds]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(found) == 1200
+    assert all(found)
     assert settings() == before
 
 
