@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from audiocodec.errors import (
     ModelMismatch,
     OutputExists,
 )
+from audiocodec.model.network import DAC
 from tests.conftest import noise
 
 
@@ -185,6 +187,16 @@ def test_what_cannot_be_is_refused_in_one_line(small, name):
     with pytest.raises((ArgumentError, CodesError)) as caught:
         NO_NUMBERS[name](small)
     assert "\n" not in str(caught.value)
+
+
+def test_codes_decode_to_the_length_of_what_was_encoded(small_16k):
+    """With the published alignment of odd strides, to the few samples less that there are."""
+    x = wave(3200)
+    published = DAC(replace(small_16k.config, alignment="published"))
+    published.load_state_dict(small_16k.model.state_dict())
+    for codec, n in ((small_16k, 3200), (Codec(published, "p", device="cpu"), 3192)):
+        codes = codec.encode(x)
+        assert codec.decode(codes, n_samples=len(x)).shape == (1, 1, n)
 
 
 def test_a_file_is_not_its_own_output(small, tmp_path):
