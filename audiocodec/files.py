@@ -156,9 +156,10 @@ def _take_place(name: str, temporary: Path, target: Path, overwrite: bool) -> No
     """Rename; without `overwrite` a file that appeared in the meantime is kept."""
     umask = os.umask(0)
     os.umask(umask)
-    temporary.chmod(0o666 & ~umask)
-    if not overwrite and target.exists():
+    exists = target.exists()
+    if not overwrite and exists:
         raise OutputExists(name)
+    temporary.chmod(stat.S_IMODE(target.stat().st_mode) if exists else 0o666 & ~umask)
     os.replace(temporary, target)
 
 
@@ -176,6 +177,8 @@ def _written_through(name: str) -> Iterator[BinaryIO]:
         yield file  # type: ignore[misc]
         file.seek(0)
         shutil.copyfileobj(file, target, 2**20)
+        if stat.S_ISREG(os.fstat(target.fileno()).st_mode):
+            target.truncate()  # a nameless file may have been longer
 
 
 def _explained(name: str, folder: Path, error: OSError) -> OutputError:

@@ -4,6 +4,7 @@ import os
 import pty
 import socket
 import stat
+import tempfile
 import threading
 import tty
 from contextlib import suppress
@@ -188,3 +189,24 @@ def test_a_name_that_no_file_can_have_cannot_be_read():
     """In words, as any other that is not there."""
     with pytest.raises(ContainerError, match=r"'a\\x00b': cannot be read"):
         open_binary("a\0b")
+
+
+def test_what_is_overwritten_keeps_its_permissions(tmp_path):
+    """Nobody else may read it afterwards who could not before."""
+    path = tmp_path / "private"
+    path.write_bytes(b"old")
+    path.chmod(0o600)
+    with output_file(path, overwrite=True) as file:
+        file.write(b"new")
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_file_without_a_name_is_cut_to_its_new_length():
+    """Nothing of a longer one before is left behind it."""
+    with tempfile.TemporaryFile() as nameless:
+        nameless.write(b"x" * 100)
+        nameless.flush()
+        with output_file(f"/proc/self/fd/{nameless.fileno()}", overwrite=True) as file:
+            file.write(b"new")
+        nameless.seek(0)
+        assert nameless.read() == b"new"
