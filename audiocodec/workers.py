@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+PATIENCE_S = 5.0
 
 
 @contextmanager
@@ -28,10 +30,23 @@ def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecuto
         try:
             yield pool
         except BaseException:
-            for worker in active_children():
-                worker.terminate()
-            pool.shutdown(cancel_futures=True)
+            _end(pool)
             raise
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """Workers clean up and go, or are killed: after a while, or when we are interrupted again."""
+    workers = active_children()
+    try:
+        for worker in workers:
+            worker.terminate()
+        pool.shutdown(wait=False, cancel_futures=True)
+        until_s = time.monotonic() + PATIENCE_S
+        for worker in workers:
+            worker.join(max(0.0, until_s - time.monotonic()))
+    finally:
+        for worker in workers:
+            worker.kill()
 
 
 def submit_all(
