@@ -1,13 +1,12 @@
 """`audiocodec decode`: .dac files back to sound."""
 
-import warnings
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import argbind
 
 from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
-from audiocodec.cli.messages import say
+from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
 from audiocodec.container import Reader, is_published
@@ -93,12 +92,8 @@ def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
     with opened(job.source) as file:
         codec = _codec_for(file, job.source, loading)
         target = stdout() if job.target == PIPE else job.target
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always", LostAudioWarning)
-            with progress_bar(label, codec.sample_rate) as progress:
-                codec.decompress(file, target, progress=progress, **settings)
-    for warning in caught:
-        say(str(warning.message))
+        with told_afterwards(LostAudioWarning), progress_bar(label, codec.sample_rate) as progress:
+            codec.decompress(file, target, progress=progress, **settings)
 
 
 def _codec_for(file: BinaryIO, name: str, loading: tuple) -> "Codec":

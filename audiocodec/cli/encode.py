@@ -1,12 +1,11 @@
 """`audiocodec encode`: sound files to .dac files."""
 
-import warnings
 from functools import partial
 
 import argbind
 
 from audiocodec.cli.batch import PIPE, Job, planned, run_all
-from audiocodec.cli.messages import say
+from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
 from audiocodec.files import stdin, stdout
@@ -76,9 +75,5 @@ def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:
     codec = loaded(*loading)
     source = stdin() if job.source == PIPE else job.source
     target = stdout() if job.target == PIPE else job.target
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", CutAudioWarning)
-        with progress_bar(label, codec.sample_rate) as progress:
-            codec.compress(source, target, progress=progress, **settings)
-    for warning in caught:
-        say(str(warning.message))
+    with told_afterwards(CutAudioWarning), progress_bar(label, codec.sample_rate) as progress:
+        codec.compress(source, target, progress=progress, **settings)

@@ -4,7 +4,9 @@ May import: the standard library.
 """
 
 import sys
-from contextlib import suppress
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 
 def say(message: str) -> None:
@@ -13,6 +15,16 @@ def say(message: str) -> None:
     if sys.stderr:  # print would take standard output instead
         with suppress(OSError):
             print(f"audiocodec: {line}", file=sys.stderr)
+
+
+@contextmanager
+def told_afterwards(kind: type[Warning]) -> Iterator[None]:
+    """Say warnings of this kind when the work is done: meanwhile there is a progress bar."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", kind)
+        yield
+    for warning in caught:
+        say(str(warning.message))
 
 
 def counted(number: int, noun: str) -> str:
