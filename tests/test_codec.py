@@ -236,8 +236,10 @@ def test_samples_that_no_network_bears_are_refused(small, value):
     """float32 would overflow, and every code be 0."""
     x = np.full(3000, 0.1)
     x[2000] = value
-    with pytest.raises(ArgumentError, match="among the 3000 samples"):
-        small.encode(x)
+    tensor = torch.from_numpy(x)
+    for samples in (x, tensor, tensor.float(), tensor.half(), tensor.bfloat16()):
+        with pytest.raises(ArgumentError, match="among the 3000 samples"):
+            small.encode(samples)
 
 
 def test_files_far_beyond_full_scale_are_normalized_or_refused(small):
