@@ -6,6 +6,7 @@ May import: the standard library, errors.
 import errno
 import io
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -136,20 +137,20 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
 @contextmanager
 def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """A sibling of `target` that takes its name if the block ends well, and else is gone."""
-    temporary = None
+    # Named before it is made: an interrupt between the two must not leave it behind.
+    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
     try:
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name[:60]}.", suffix=".part", delete=False
-        ) as file:
-            temporary = Path(file.name)
-            yield file  # type: ignore[misc]
+        with open(temporary, "x+b", opener=_private) as file:
+            yield file
             file.flush()
         _take_place(name, temporary, target, overwrite)
-        temporary = None
     finally:
-        if temporary is not None:
-            with suppress(OSError):
-                temporary.unlink()
+        with suppress(OSError):  # it has taken its place
+            temporary.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _take_place(name: str, temporary: Path, target: Path, overwrite: bool) -> None:

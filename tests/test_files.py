@@ -4,11 +4,14 @@ import os
 import pty
 import socket
 import stat
+import sys
 import tempfile
 import threading
 import tty
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -26,6 +29,28 @@ def fail(path, overwrite: bool = False) -> None:
         file.write(b"half")
         file.flush()
         raise ZeroDivisionError
+
+
+@contextmanager
+def interrupted_after(n_instructions: int) -> Iterator[None]:
+    """As by a signal, in files.py and what it calls, but for what undoes an interrupt."""
+    n_seen = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Callable | None:
+        nonlocal n_seen
+        frame.f_trace_opcodes = True
+        if event == "opcode":
+            n_seen += 1
+            if n_seen == n_instructions:
+                raise KeyboardInterrupt
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(before)
 
 
 class Reader:
@@ -58,6 +83,22 @@ def test_a_file_is_whole_or_as_it_was(tmp_path):
     write(path, b"other", overwrite=True)
     assert path.read_bytes() == b"other"
     assert list(tmp_path.iterdir()) == [path]
+
+
+# Between open() and `with` a file is closed by whoever collects it.
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_interrupt_anywhere_leaves_nothing_behind(tmp_path):
+    """At each instruction between making the file and giving it its name."""
+    path, n_done = tmp_path / "a", 0
+    while not path.exists():
+        n_done += 1
+        with suppress(KeyboardInterrupt), interrupted_after(n_done):
+            write(path)
+        left = [path.name for path in tmp_path.iterdir()]
+        assert left in ([], ["a"]), f"after {n_done} instructions"
+    assert path.read_bytes() == b"new"
+    assert n_done > 50
 
 
 def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path):
