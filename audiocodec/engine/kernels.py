@@ -1,14 +1,16 @@
 """What a convolution needs beside products of matrices, compiled where that was possible.
 
 The kernels for a CPU (_kernels.c) are built when the package is installed and a C compiler is at
-hand; they compute in float32. On CUDA, Triton compiles the Snake where torch brought it. In all
-other cases torch makes the Snake, in several passes over memory, and no convolution is transformed
-(engine.packing). They round differently.
+hand; they compute in float32. On CUDA, Triton compiles Snake and convolutions where torch brought
+it. In all other cases torch makes both, in several passes over memory, and no convolution is
+transformed (engine.packing). They round differently.
 
 Shapes: T time steps, C channels, P points of a transform, M tiles.
-May import: torch, model.layers, engine.transform, engine.triton_snake.
+May import: torch, model.layers, engine.transform, engine.triton_kernels.
 """
 
+import warnings
+from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -29,6 +31,36 @@ def is_built() -> bool:
     return _kernels is not None
 
 
+def triton_works(device: torch.device, products: torch.dtype | None = None) -> bool:
+    """Whether Triton compiles the Snake for a device; a convolution in this type, where given.
+
+    Where that fails, a warning says why, once. Convolutions want tensor cores of NVIDIA.
+    """
+    if device.type != "cuda" or not HAS_TRITON:
+        return False
+    if products is not None and (
+        products not in (torch.float32, torch.bfloat16)
+        or torch.version.hip
+        or torch.cuda.get_device_capability(device) < (8, 0)
+    ):
+        return False
+    return _compiles(device, products)
+
+
+@cache
+def _compiles(device: torch.device, products: torch.dtype | None) -> bool:
+    """Triton wants a C compiler, for one, which a machine that only runs models may lack."""
+    try:
+        from audiocodec.engine import triton_kernels
+
+        triton_kernels.try_out(device, products)
+    except Exception as error:  # of Triton, its backend, a compiler or the disk
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        warnings.warn(f"works on without Triton, which is slower: {reason}", RuntimeWarning, 2)
+        return False
+    return True
+
+
 class SnakeRows:
     """The Snake of a signal whose channels lie side by side."""
 
@@ -42,8 +74,8 @@ class SnakeRows:
             for x_item, out_item in zip(_items(x), _items(out), strict=True):
                 addresses = (t.data_ptr() for t in (x_item, self.alpha, self.inverse, out_item))
                 _kernels.snake(*addresses, *x_item.shape, torch.get_num_threads())
-        elif x.is_cuda and HAS_TRITON:
-            from audiocodec.engine.triton_snake import snake
+        elif triton_works(x.device):
+            from audiocodec.engine.triton_kernels import snake
 
             snake(x, self.alpha, self.inverse, out)
         else:

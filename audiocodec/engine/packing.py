@@ -4,7 +4,8 @@ A convolution of kernel 2s and stride s is one of two taps over groups of s time
 one the same backwards; so everything here has stride 1, and 1, 2, 3 or 7 taps.
 
 Shapes: B batch, T time steps, C channels, r taps, d dilation.
-May import: torch, model.layers, engine.kernels, engine.precision, engine.transform.
+May import: torch, model.layers, engine.kernels, engine.precision, engine.transform,
+engine.triton_kernels.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiocodec.engine.kernels import SnakeRows, is_built, tiles_in, tiles_out
+from audiocodec.engine.kernels import SnakeRows, is_built, tiles_in, tiles_out, triton_works
 from audiocodec.engine.precision import Arithmetic
 from audiocodec.engine.transform import Transform
 from audiocodec.model.layers import UpConv
@@ -30,8 +31,10 @@ SCRATCH = 1 << 20  # numbers that one round of tiles may hold: they should stay 
 class Packed(Protocol):
     """A convolution with its weights laid out."""
 
-    def __call__(self, x: Tensor, snake: SnakeRows | None = None) -> Tensor:
-        """(B, T, C) -> (B, T - d (r - 1), C'), then the Snake if there is one."""
+    def __call__(
+        self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
+    ) -> Tensor:
+        """(B, T, C) -> (B, T - d (r - 1), C'), then the Snake, then `around` added, if given."""
         ...
 
 
@@ -44,12 +47,15 @@ class Products:
         self.weight = weight.transpose(1, 2).flatten(1).to(dtype)  # (C', r C)
         self.bias = bias.to(dtype)
 
-    def __call__(self, x: Tensor, snake: SnakeRows | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
+    ) -> Tensor:
+        """See Packed."""
         typed = x.to(self.dtype)
         if self.taps == 2:
             typed = torch.cat([typed[:, :-1], typed[:, 1:]], dim=2)
         y = F.linear(typed, self.weight, self.bias).to(x.dtype)
-        return snake(y, y) if snake else y
+        return _finished(y, snake, around)
 
 
 class Direct:
@@ -60,12 +66,15 @@ class Direct:
         self.weight, self.bias = weight[:, :, None].to(dtype), bias.to(dtype)
         self.dilation, self.dtype = dilation, dtype
 
-    def __call__(self, x: Tensor, snake: SnakeRows | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
+    ) -> Tensor:
+        """See Packed."""
         # A picture one row high whose channels come last is what a signal of rows already is.
         picture = x.to(self.dtype).transpose(1, 2)[:, :, None]
         y = F.conv2d(picture, self.weight, self.bias, dilation=(1, self.dilation))
         y = y[:, :, 0].transpose(1, 2).contiguous().to(x.dtype)
-        return snake(y, y) if snake else y
+        return _finished(y, snake, around)
 
 
 class Winograd:
@@ -84,7 +93,10 @@ class Winograd:
         # Odd: rows of a tile that lie a multiple of 4096 bytes apart share their place in a cache.
         self.n_tiles = max(64, SCRATCH // width) | 1
 
-    def __call__(self, x: Tensor, snake: SnakeRows | None = None) -> Tensor:
+    def __call__(
+        self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
+    ) -> Tensor:
+        """See Packed."""
         shape, d = self.transform, self.dilation
         n = x.shape[1] - d * (shape.taps - 1)
         groups = -(-n // (d * shape.outputs))
@@ -100,7 +112,44 @@ class Winograd:
                 tiles_in(x_item, shape, d, first, v)
                 torch.bmm(v, self.factors, out=products)
                 tiles_out(products, shape, d, first, self.bias, snake, y_item)
-        return y[:, :n]
+        return _finished(y[:, :n], None, around)
+
+
+class Fused:
+    """Any convolution on a GPU with tensor cores, in one kernel with what follows it."""
+
+    def __init__(self, weight: Tensor, bias: Tensor, dilation: int, dtype: torch.dtype) -> None:
+        """weight: (C', C, r); of one channel, the taps are channels side by side"""
+        from audiocodec.engine.triton_kernels import tf32_parts
+
+        self.window = weight.shape[2] if weight.shape[1] == dilation == 1 else 1
+        rows = weight if self.window > 1 else weight.transpose(1, 2)
+        rows = rows.to(dtype).contiguous()
+        self.weights = tf32_parts(rows) if dtype == torch.float32 else (rows,)
+        self.bias, self.dilation, self.dtype = bias.float(), dilation, dtype
+
+    def __call__(
+        self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
+    ) -> Tensor:
+        """See Packed."""
+        from audiocodec.engine.triton_kernels import convolve
+
+        x = x.to(self.dtype)
+        x = x if x.stride(2) == 1 else x.contiguous()
+        if self.window > 1:
+            x = x[..., 0].unfold(1, self.window, 1)
+        out_channels, taps, _ = self.weights[0].shape
+        n = x.shape[1] - self.dilation * (taps - 1)
+        y = x.new_empty(len(x), n, out_channels)
+        alphas = (snake.alpha, snake.inverse) if snake else None
+        convolve(x, self.weights, self.bias, self.dilation, alphas, around, y)
+        return y
+
+
+def _finished(y: Tensor, snake: SnakeRows | None, around: Tensor | None) -> Tensor:
+    """What follows a convolution, done in place."""
+    y = snake(y, y) if snake else y
+    return y if around is None else y.add_(around)
 
 
 @dataclass(frozen=True)
@@ -153,6 +202,8 @@ def _packed(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
 def _laid_out(weight: Tensor, bias: Tensor, dilation: int, arithmetic: Arithmetic) -> Packed:
     """weight: (C', C, r)"""
     taps, dtype = weight.shape[2], arithmetic.products
+    if triton_works(weight.device, dtype):
+        return Fused(weight, bias, dilation, dtype)
     if min(weight.shape[:2]) < WIDE:
         return Direct(weight, bias, dilation, dtype)
     pairs = (PAIRS if dtype == weight.dtype else PAIRS_FAST).get(taps)

@@ -88,7 +88,8 @@ class ConvStream:
         self.fill = SnakeRows(before) if before else copy_into
         self.behind = SnakeRows(behind) if behind else None
 
-    def step(self, x: Tensor, last: bool) -> Tensor:
+    def step(self, x: Tensor, last: bool, around: Tensor | None = None) -> Tensor:
+        """around: what to add to the output, (B, what is complete, C')."""
         x = self._joined(x, self.edge if last else 0)
         group, groups = self.layer.group, x.shape[1] // self.layer.group
         n_out = max(0, groups - self.layer.span + 1)
@@ -96,12 +97,14 @@ class ConvStream:
         if not n_out:
             return x.new_empty(len(x), 0, self.channels)
         grouped = x[:, : groups * group].unflatten(1, (groups, group)).flatten(2)
-        y = self.layer.run(grouped, self.behind)
+        y = self.layer.run(grouped, self.behind, around)
         return y.unflatten(2, (self.layer.ungroup, -1)).flatten(1, 2)
 
     def _joined(self, x: Tensor, edge: int) -> Tensor:
         """Context, what comes in, and zeros at the end of the signal, in one tensor."""
         n_before, n = self.pending.shape[1], x.shape[1]
+        if self.fill is copy_into and not n_before and not edge:
+            return x
         joined = self.pending.new_empty(len(x), n_before + n + edge, x.shape[2])
         joined[:, :n_before] = self.pending
         joined[:, n_before + n :] = 0
@@ -156,11 +159,15 @@ class ResidualStream:
         self.to_crop = 0 if setting.padded else int(unit.conv1.padding[0])
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        y = self.pointwise.step(self.dilated.step(x, last), last)
+        y = self.dilated.step(x, last)
         x, self.to_crop = x[:, self.to_crop :], max(0, self.to_crop - x.shape[1])
         n, n_waiting = y.shape[1], self.waiting.shape[1]
-        y[:, :n_waiting] += self.waiting[:, :n]
-        y[:, n_waiting:] += x[:, : max(0, n - n_waiting)]
+        if n_waiting:
+            y = self.pointwise.step(y, last)
+            y[:, :n_waiting] += self.waiting[:, :n]
+            y[:, n_waiting:] += x[:, : max(0, n - n_waiting)]
+        else:
+            y = self.pointwise.step(y, last, x[:, :n])
         rest = [self.waiting[:, n:], x[:, max(0, n - n_waiting) :]]
         self.waiting = torch.cat(rest, dim=1)
         return y

@@ -1,9 +1,5 @@
 """Many windows at a time give the codes and the samples of one stream."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -89,29 +85,3 @@ def test_they_refuse_what_a_stream_refuses():
     assert encoder.flush().shape == (1, 3, 0)
     with pytest.raises(ArgumentError, match="flushed"):
         encoder.push(noise(5))
-
-
-TRITON = """
-import torch
-from audiocodec.engine.kernels import SnakeRows
-from audiocodec.engine.triton_snake import snake
-from audiocodec.model.layers import Snake
-
-torch.manual_seed(0)
-for dtype, tolerance in ((torch.float32, 1e-6), (torch.bfloat16, 2e-2)):
-    layer = Snake(24).requires_grad_(False)
-    layer.alpha.uniform_(-3, 3)
-    rows = SnakeRows(layer)
-    x = torch.randn(2, 70, 24).to(dtype)
-    whole = torch.full((2, 80, 24), 7.0).to(dtype)
-    snake(x, rows.alpha, rows.inverse, whole[:, 4:74])
-    expected = rows(x.float(), torch.empty(2, 70, 24)).to(dtype)
-    torch.testing.assert_close(whole[:, 4:74], expected, rtol=tolerance, atol=tolerance)
-    assert (whole[:, :4] == 7).all() and (whole[:, 74:] == 7).all()
-"""
-
-
-def test_the_triton_snake_is_that_of_torch():
-    """In Triton's interpreter, which needs no GPU."""
-    environment = dict(os.environ, TRITON_INTERPRET="1")
-    subprocess.run([sys.executable, "-c", TRITON], check=True, env=environment)
