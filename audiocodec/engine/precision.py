@@ -20,6 +20,7 @@ PRECISIONS = ("exact", "fast")
 class Precision:
     """ "exact" is float32 with TF32 off, so that tokens do not drift between machines.
 
+    Our own kernels add up as many products of TF32 as are as exact (engine.triton_kernels).
     "fast" is bfloat16 where the device computes in it, TF32 on CUDA for what stays float32.
     """
 

@@ -15,7 +15,7 @@ from torch import Tensor
 BLOCK = 1024
 TILES = {  # rows, channels out, channels in, warps, stages: the best of some on an H200
     torch.float32: (128, 64, 32, 8, 3),
-    torch.bfloat16: (128, 128, 64, 8, 3),
+    torch.bfloat16: (128, 128, 64, 4, 3),
 }
 NARROW = (128, 64, 32, 4, 4)  # in bfloat16, where the channels are few
 LEAST = 16  # rows and columns that tensor cores multiply
@@ -147,9 +147,10 @@ def _convolve(  # type: ignore[no-untyped-def]  # noqa: PLR0913
             rest = tl.load(weight_rest + here, mask=in_c & in_k[:, None], other=0.0)
             bits = (a.to(tl.int32, bitcast=True) + 0x1000) & -0x2000
             most = bits.to(tl.float32, bitcast=True)
-            acc = tl.dot(a - most, b, acc, input_precision="tf32")
-            acc = tl.dot(most, rest, acc, input_precision="tf32")
-            acc = tl.dot(most, b, acc, input_precision="tf32")
+            part = tl.dot(a - most, b, input_precision="tf32")
+            part = tl.dot(most, rest, part, input_precision="tf32")
+            # tensor cores cut off what they add up: only a few products are left to them
+            acc += tl.dot(most, b, part, input_precision="tf32")
         else:
             acc = tl.dot(a, b, acc)
     y = acc + tl.load(bias + c, mask=c < c_out, other=0.0)[None, :]

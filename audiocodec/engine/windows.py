@@ -29,59 +29,67 @@ WINDOWS = 8  # side by side: 24 s of 44.1 kHz audio, some 2 GB at the published 
 
 
 class Cut(NamedTuple):
-    """Windows of one shape."""
+    """Windows of one width, as many of each signal."""
 
     x: Tensor  # (windows B, C, T), those of a signal one behind the other
-    n: int  # windows of each signal
-    drop: int  # steps before those that are wanted
-    keep: int
+    spans: list[tuple[int, int]]  # the steps of each that are wanted: the first, and how many
 
 
 class Cutter:
     """Cuts what is pushed into overlapping windows, as they become complete.
 
+    All are as wide: the first begins and the last ends where the signal does, and gives what the
+    others leave over. A signal that is not as long as a window is one by itself.
     size, context: steps of a window that are wanted, and those on each side of them.
     """
 
     def __init__(self, size: int, context: int, most: int) -> None:
-        self.size, self.context, self.most = max(size, context), context, most
+        self.size, self.context, self.most = size, context, most
+        self.width = size + 2 * context
         self.parts: list[Tensor] = []
-        self.held = self.left = 0  # steps that are held, and how many of them are context
+        self.before = self.n = self.done = 0  # steps let go of, pushed, and given
 
     def push(self, part: Tensor) -> Iterator[Cut]:
         """Take (B, C, any number)."""
         self.parts.append(part)
-        self.held += part.shape[-1]
-        full = self.size * self.most + self.context  # behind the context at the left
-        while self.held - self.left >= full:
-            yield self._windows(self._joined(), self.most)
+        self.n += part.shape[-1]
+        while self.n - self._next >= (self.most - 1) * self.size + self.width:
+            yield self._cut([self._next + i * self.size for i in range(self.most)])
 
     def end(self) -> Iterator[Cut]:
-        """What is left; the last window ends where the signal ends."""
-        while n := max(0, self.held - self.left - self.context) // self.size:
-            yield self._windows(self._joined(), n)
-        if self.held > self.left:
-            yield Cut(self._joined(), 1, self.left, self.held - self.left)
+        """What is left."""
+        if self.n > self.done:
+            last = max(0, self.n - self.width)
+            yield self._cut([*range(self._next, last, self.size), last], ended=True)
 
     def fill(self, multiple: int) -> None:
         """Zeros behind the signal, so that it is a multiple long."""
-        missing = -(self.held - self.left) % multiple
+        missing = -self.n % multiple
         if missing:
             self.parts = [torch.nn.functional.pad(self._joined(), (0, missing))]
-            self.held += missing
+            self.n += missing
+
+    @property
+    def _next(self) -> int:
+        """Where the next window begins."""
+        return max(0, self.done - self.context)
 
     def _joined(self) -> Tensor:
         self.parts = [torch.cat(self.parts, dim=-1)] if len(self.parts) > 1 else self.parts
         return self.parts[0]
 
-    def _windows(self, x: Tensor, n: int) -> Cut:
-        """The next n windows; the first of a signal has nothing before it and goes alone."""
-        n = n if self.left else 1
-        width = self.left + self.size + self.context
-        cut = x.unfold(-1, width, self.size)[:, :, :n]  # (B, C, n, width)
-        left, begin = self.left, n * self.size + self.left - self.context
-        self.parts, self.held, self.left = [x[..., begin:]], self.held - begin, self.context
-        return Cut(cut.transpose(1, 2).flatten(0, 1), n, left, self.size)
+    def _cut(self, starts: list[int], ended: bool = False) -> Cut:
+        x, windows, spans = self._joined(), [], []
+        for start in starts:
+            windows.append(x[..., start - self.before : start - self.before + self.width])
+            is_last = ended and start == starts[-1]
+            stop = self.n if is_last else start + self.width - self.context
+            spans.append((self.done - start, stop - self.done))
+            self.done = stop
+        # A last window may reach back behind what the next one would need.
+        keep_from = max(self.before, self.done - self.width)
+        self.parts, self.before = [x[..., keep_from - self.before :]], keep_from
+        return Cut(torch.stack(windows, dim=1).flatten(0, 1), spans)
 
 
 class WindowEncoder:
@@ -127,9 +135,9 @@ class WindowEncoder:
 
     def _codes(self, cuts: Iterator[Cut]) -> Tensor:
         parts = [self.stream.no_codes()]
-        for x, n, drop, keep in cuts:
-            codes = self.encode(x)
-            parts += self.results.push(joined(codes, n, drop // self.hop, keep // self.hop))
+        for x, spans in cuts:
+            spans = [(first // self.hop, n // self.hop) for first, n in spans]
+            parts += self.results.push(joined(self.encode(x), spans))
         return torch.cat(parts, dim=-1)
 
 
@@ -175,17 +183,17 @@ class WindowDecoder:
 
     def _samples(self, cuts: Iterator[Cut]) -> Tensor:
         parts = [self.stream.no_samples()]
-        for x, n, drop, keep in cuts:
-            samples = self.decode(x)
-            parts += self.results.push(joined(samples, n, drop * self.hop, keep * self.hop))
+        for x, spans in cuts:
+            spans = [(first * self.hop, n * self.hop) for first, n in spans]
+            parts += self.results.push(joined(self.decode(x), spans))
         return torch.cat(parts, dim=-1)
 
 
 class ManyEncoder:
     """Codes of many signals, of which equal-shaped windows are encoded side by side.
 
-    No signal is filled up to the length of another: each is cut so that its first and its last
-    window are as long as the others. A signal shorter than a window waits for one as long.
+    No signal is filled up to the length of another. A signal shorter than a window waits for one
+    as long.
     """
 
     def __init__(
@@ -211,8 +219,7 @@ class ManyEncoder:
         """
         stream = self.open(1)
         x = on_device(stream.checked(signal)[0, 0], stream.device)
-        x = torch.nn.functional.pad(x, (0, -len(x) % self.hop))
-        pieces = list(self._pieces(x))
+        pieces = self._pieces(torch.nn.functional.pad(x, (0, -len(x) % self.hop)))
         self.codes[self.n_signals] = [None] * len(pieces)
         for i, piece in enumerate(pieces):
             width = len(piece.x) // self.hop
@@ -232,17 +239,14 @@ class ManyEncoder:
             self._encode(width)
         yield from self._complete()
 
-    def _pieces(self, x: Tensor) -> Iterator["Piece"]:
-        """Windows of one width, each with the frames of it that the others do not give."""
-        n_frames, width = len(x) // self.hop, self.size + 2 * self.context
-        done = 0
-        while done < n_frames:
-            first = max(0, min(done - self.context, n_frames - width))
-            last = min(first + width, n_frames)
-            stop = last if last == n_frames else last - self.context
-            cut = x[first * self.hop : last * self.hop]
-            yield Piece(cut, done - first, stop - first)
-            done = stop
+    def _pieces(self, x: Tensor) -> list["Piece"]:
+        """Windows, each with the frames of it that the others do not give."""
+        cutter = Cutter(self.size * self.hop, self.context * self.hop, max(1, len(x)))
+        return [
+            Piece(window, first // self.hop, (first + n) // self.hop)
+            for cut in (*cutter.push(x[None, None]), *cutter.end())
+            for window, (first, n) in zip(cut.x[:, 0], cut.spans, strict=True)
+        ]
 
     def _encode(self, width: int) -> None:
         pieces = self.waiting.pop(width)
@@ -280,10 +284,11 @@ def _decoded(new_stream: Callable[[int], StreamDecoder], x: Tensor) -> Tensor:
     return new_stream(len(x)).step(x, last=True)
 
 
-def joined(y: Tensor, n: int, drop: int, keep: int) -> Tensor:
-    """What is wanted of the results of n windows a signal, (windows B, C, T) -> (B, C, n keep)."""
-    wanted = y[..., drop : drop + keep].unflatten(0, (-1, n))
-    return wanted.transpose(1, 2).flatten(2)
+def joined(y: Tensor, spans: list[tuple[int, int]]) -> Tensor:
+    """What is wanted of the results of each signal's windows, (windows B, C, T) -> (B, C, all)."""
+    windows = y.unflatten(0, (-1, len(spans))).unbind(1)
+    parts = [y[..., first : first + n] for y, (first, n) in zip(windows, spans, strict=True)]
+    return torch.cat(parts, dim=-1)
 
 
 def on_device(x: Tensor, device: torch.device) -> Tensor:

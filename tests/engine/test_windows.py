@@ -26,15 +26,16 @@ def test_windows_hold_every_step_once_and_what_is_around_it(size, context, n, mo
     cutter = Cutter(size, context, most)
     found = [window for part in cut(signal, sizes) for window in cutter.push(part)]
     found += cutter.end()
-    position = 0
-    for x, windows, drop, keep in found:
-        assert windows <= most
-        for row in x[:, 0]:
-            wanted = row[drop : drop + keep]
-            assert wanted.tolist() == list(range(position + 1, position + keep + 1))
-            first, last = max(0, position - context), min(n, position + keep + context)
-            assert row.tolist() == list(range(first + 1, last + 1))
-            position += keep
+    position, width = 0, size + 2 * context
+    for x, spans in found:
+        assert len(x) <= most
+        for row, (first, wanted) in zip(x[:, 0].tolist(), spans, strict=True):
+            assert len(row) == min(n, width)
+            begin = position - first
+            assert row == list(range(begin + 1, begin + len(row) + 1))
+            assert begin == 0 or first >= context
+            position += wanted
+            assert position == n or begin + len(row) >= position + context
     assert position == n
 
 
