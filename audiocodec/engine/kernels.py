@@ -6,7 +6,7 @@ it. In all other cases torch makes both, in several passes over memory, and no c
 transformed (engine.packing). They round differently.
 
 Shapes: T time steps, C channels, P points of a transform, M tiles.
-May import: torch, model.layers, engine.transform, engine.triton_kernels.
+May import: torch, model.layers, engine.kept, engine.transform, engine.triton_kernels.
 """
 
 import warnings
@@ -16,6 +16,7 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
+from audiocodec.engine.kept import Kept
 from audiocodec.engine.transform import Transform
 from audiocodec.model.layers import Snake
 
@@ -64,6 +65,11 @@ def _compiles(device: torch.device, products: torch.dtype | None) -> bool:
 class SnakeRows:
     """The Snake of a signal whose channels lie side by side."""
 
+    @classmethod
+    def of(cls, layer: Snake) -> "SnakeRows":
+        """That of a layer, made once."""
+        return _ROWS.of(layer, [layer.alpha], None, lambda: cls(layer))
+
     def __init__(self, layer: Snake) -> None:
         self.alpha = layer.alpha.detach()[0, :, 0].contiguous()
         self.inverse = (self.alpha + 1e-9).reciprocal()
@@ -87,6 +93,9 @@ class SnakeRows:
     def addresses(self) -> tuple[int, int]:
         """For the kernels."""
         return self.alpha.data_ptr(), self.inverse.data_ptr()
+
+
+_ROWS: Kept[SnakeRows] = Kept()
 
 
 def tiles_in(x: Tensor, shape: Transform, dilation: int, first: int, out: Tensor) -> None:

@@ -4,18 +4,18 @@ A convolution of kernel 2s and stride s is one of two taps over groups of s time
 one the same backwards; so everything here has stride 1, and 1, 2, 3 or 7 taps.
 
 Shapes: B batch, T time steps, C channels, r taps, d dilation.
-May import: torch, model.layers, engine.kernels, engine.precision, engine.transform,
-engine.triton_kernels.
+May import: torch, model.layers, engine.kept, engine.kernels, engine.precision,
+engine.transform, engine.triton_kernels.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from audiocodec.engine.kept import Kept
 from audiocodec.engine.kernels import SnakeRows, is_built, tiles_in, tiles_out, triton_works
 from audiocodec.engine.precision import Arithmetic
 from audiocodec.engine.transform import Transform
@@ -164,24 +164,11 @@ class Layer:
 
 def pack(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
     """Lay out a convolution; the layout is kept as long as the module and its weights stay."""
-    parts = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
-    state = [(part, _version(part)) for part in parts]
-    known = _KNOWN.setdefault(conv, {})
-    kept = known.get(arithmetic)
-    if not kept or any(a is not b or m != n for (a, m), (b, n) in zip(kept[0], state, strict=True)):
-        kept = known[arithmetic] = state, _packed(conv, arithmetic)
-    return kept[1]
+    weights = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
+    return _KNOWN.of(conv, weights, arithmetic, lambda: _packed(conv, arithmetic))
 
 
-# For each convolution, the weights that were laid out, how often they had been written to, and
-# the layout.
-_Known = dict[Arithmetic, tuple[list[tuple[Tensor, int]], Layer]]
-_KNOWN: WeakKeyDictionary[nn.Module, _Known] = WeakKeyDictionary()
-
-
-def _version(weight: Tensor) -> int:
-    """How often it has been written to; of one that was made in inference mode nobody knows."""
-    return 0 if weight.is_inference() else weight._version
+_KNOWN: Kept[Layer] = Kept()
 
 
 def _packed(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:

@@ -29,7 +29,7 @@ class Stream(Protocol):
     """One layer, or a row of them, with the state of one signal."""
 
     def step(self, x: Tensor, last: bool) -> Tensor:
-        """Take the next part of the signal, give what is complete; `last` ends the signal."""
+        """Take the next part of the signal, give what is complete; `last` ends it, for good."""
         ...
 
 
@@ -61,7 +61,7 @@ class SnakeStream:
     """A Snake that no convolution follows directly."""
 
     def __init__(self, snake: Snake) -> None:
-        self.snake = SnakeRows(snake)
+        self.snake = SnakeRows.of(snake)
 
     def step(self, x: Tensor, last: bool) -> Tensor:
         return self.snake(x, torch.empty_like(x)) if x.shape[1] else x
@@ -85,15 +85,16 @@ class ConvStream:
         self.layer, (first, self.edge) = pack(conv, setting.arithmetic), edges
         self.pending = setting.zeros(first, conv)
         self.channels = conv.out_channels
-        self.fill = SnakeRows(before) if before else copy_into
-        self.behind = SnakeRows(behind) if behind else None
+        self.fill = SnakeRows.of(before) if before else copy_into
+        self.behind = SnakeRows.of(behind) if behind else None
 
     def step(self, x: Tensor, last: bool, around: Tensor | None = None) -> Tensor:
         """around: what to add to the output, (B, what is complete, C')."""
         x = self._joined(x, self.edge if last else 0)
         group, groups = self.layer.group, x.shape[1] // self.layer.group
         n_out = max(0, groups - self.layer.span + 1)
-        self.pending = x[:, n_out * group :].clone()  # a view would keep all of x alive
+        if not last:
+            self.pending = x[:, n_out * group :].clone()  # a view would keep all of x alive
         if not n_out:
             return x.new_empty(len(x), 0, self.channels)
         grouped = x[:, : groups * group].unflatten(1, (groups, group)).flatten(2)
@@ -168,8 +169,9 @@ class ResidualStream:
             y[:, n_waiting:] += x[:, : max(0, n - n_waiting)]
         else:
             y = self.pointwise.step(y, last, x[:, :n])
-        rest = [self.waiting[:, n:], x[:, max(0, n - n_waiting) :]]
-        self.waiting = torch.cat(rest, dim=1)
+        if not last:
+            rest = [self.waiting[:, n:], x[:, max(0, n - n_waiting) :]]
+            self.waiting = torch.cat(rest, dim=1)
         return y
 
 

@@ -126,3 +126,17 @@ def test_a_transform_is_a_correlation(taps, pairs):
     y = shape.back @ ((shape.of_weights @ weights) * (shape.into @ signal))
     expected = signal.unfold(0, taps, 1) @ weights
     torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
+
+
+def test_a_snake_is_prepared_once_and_again_when_it_changes():
+    """In place, or replaced."""
+    layer = snake_of(8)
+    first = SnakeRows.of(layer)
+    assert SnakeRows.of(layer) is first
+    with torch.no_grad():
+        layer.alpha.mul_(2)
+    second = SnakeRows.of(layer)
+    assert second is not first
+    assert torch.equal(second.alpha, layer.alpha[0, :, 0])
+    layer.alpha = torch.nn.Parameter(torch.ones(1, 8, 1))
+    assert torch.equal(SnakeRows.of(layer).alpha, torch.ones(8))
