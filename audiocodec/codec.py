@@ -40,6 +40,7 @@ from audiocodec.decompression import (
 )
 from audiocodec.engine import (
     BLOCK_FRAMES,
+    WINDOW_FRAMES,
     Decoder,
     Encoder,
     ManyEncoder,
@@ -50,6 +51,7 @@ from audiocodec.engine import (
     WindowEncoder,
     as_tensor,
     pick_device,
+    window_frames,
 )
 from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
 from audiocodec.files import is_same_file, is_seekable, name_of, open_binary, output_file, spooled
@@ -159,7 +161,8 @@ class Codec:
                 f"samples are shaped {tuple(x.shape)}; they must be (batch, 1, n_samples) or "
                 "(n_samples,), and not empty"
             )
-        stream = self._encoder(len(x) if x.ndim == 3 else 1, n_codebooks)
+        frames = self.config.n_frames(x.shape[-1])
+        stream = self._encoder(len(x) if x.ndim == 3 else 1, n_codebooks, frames)
         codes = torch.cat([stream.push(x), stream.flush()], dim=-1)
         return codes.to(wav.device) if isinstance(wav, Tensor) else codes.numpy()
 
@@ -197,7 +200,7 @@ class Codec:
         Source: arXiv 2306.06546, section 3.1.
         """
         x = self.model.quantizer.checked(as_tensor(codes, "codes"))
-        stream = self._decoder(len(x))
+        stream = self._decoder(len(x), x.shape[-1])
         wav = torch.cat([stream.push(x), stream.flush()], dim=-1)
         if n_samples is not None:
             most = x.shape[-1] * self.hop  # published models with odd strides give a little less
@@ -423,18 +426,25 @@ class Codec:
             raise DamagedHeader(f"{name}: its header contradicts the model that it names")
         return decoded(reader, self._decoder, self.config, part)
 
-    def _encoder(self, channels: int, n_codebooks: int | None) -> Encoder:
-        """For a signal that is not live: a GPU encodes many windows at a time."""
+    def _encoder(
+        self, channels: int, n_codebooks: int | None, n_frames: int | None = None
+    ) -> Encoder:
+        """For a signal that is not live: a GPU encodes many windows at a time.
+
+        n_frames: of a signal that is there as a whole.
+        """
         if self.device.type != "cuda":
             return self.stream_encoder(channels, n_codebooks)
         n_codebooks = self._checked_codebooks(n_codebooks)
-        return WindowEncoder(self.model, channels, n_codebooks, self.precision)
+        window = window_frames(n_frames, channels) if n_frames else WINDOW_FRAMES
+        return WindowEncoder(self.model, channels, n_codebooks, self.precision, window)
 
-    def _decoder(self, channels: int) -> Decoder:
+    def _decoder(self, channels: int, n_frames: int | None = None) -> Decoder:
         whole_hops = self.config.decoded_length(1) == self.hop
         if self.device.type != "cuda" or not whole_hops:
             return self.stream_decoder(channels)
-        return WindowDecoder(self.model, channels, self.precision)
+        window = window_frames(n_frames, channels) if n_frames else WINDOW_FRAMES
+        return WindowDecoder(self.model, channels, self.precision, window)
 
     def _windows(self, channels: int, padded: bool) -> StreamDecoder:
         return StreamDecoder(self.model, channels, precision=self.precision, padded=padded)

@@ -607,3 +607,25 @@ print(sorted({"sympy", "torch._dynamo"} & (set(sys.modules) - before)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.fixture
+def windowed(small) -> Codec:
+    """Takes the ways that are meant for CUDA, on the CPU."""
+    codec = copy.copy(small)
+    codec.device = torch.device("cuda")
+    return codec
+
+
+@pytest.mark.parametrize("n_samples", [1, 30_000, 1_100_000])
+def test_a_gpu_gives_the_same_codes_and_sound(small, windowed, n_samples):
+    """At once where the signal is short, else in windows side by side; from files too."""
+    x = noise(n_samples, 2)
+    codes = small.encode(x)
+    assert torch.equal(windowed.encode(x), codes)
+    expected = small.decode(codes, n_samples)
+    torch.testing.assert_close(windowed.decode(codes, n_samples), expected, atol=2e-5, rtol=0)
+    file = windowed.compress(x[:, 0].T.numpy(), sample_rate=44100, normalize=False)
+    assert np.array_equal(file.codes, codes.numpy())
+    found = torch.from_numpy(windowed.decompress(file).samples.T[:, None].copy())
+    torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)

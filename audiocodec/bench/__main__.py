@@ -2,7 +2,7 @@
 
 Prints Markdown; progress goes to standard error. With --out it writes results.json, results.md and
 speed.svg as well. With the defaults it takes about a quarter of an hour on two cores. CUDA is
-measured where --device cuda is given; the code for it has not run on a GPU yet.
+measured where --device cuda is given.
 May import: the standard library, errors, files, bench.
 """
 

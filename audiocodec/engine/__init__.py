@@ -2,10 +2,17 @@
 
 from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder, as_tensor
 from audiocodec.engine.precision import Precision, pick_device
-from audiocodec.engine.windows import ManyEncoder, WindowDecoder, WindowEncoder
+from audiocodec.engine.windows import (
+    WINDOW_FRAMES,
+    ManyEncoder,
+    WindowDecoder,
+    WindowEncoder,
+    window_frames,
+)
 
 __all__ = [
     "BLOCK_FRAMES",
+    "WINDOW_FRAMES",
     "Decoder",
     "Encoder",
     "ManyEncoder",
@@ -16,6 +23,7 @@ __all__ = [
     "WindowEncoder",
     "as_tensor",
     "pick_device",
+    "window_frames",
 ]
 
 Encoder = StreamEncoder | WindowEncoder

@@ -28,6 +28,11 @@ WINDOW_FRAMES = 256
 WINDOWS = 8  # side by side: 24 s of 44.1 kHz audio, some 2 GB at the published width
 
 
+def window_frames(n_frames: int, batch: int) -> int:
+    """For signals of known length: at once, where they are no more than the windows of a batch."""
+    return n_frames if n_frames * batch <= WINDOWS * WINDOW_FRAMES else WINDOW_FRAMES
+
+
 class Cut(NamedTuple):
     """Windows of one width, as many of each signal."""
 
