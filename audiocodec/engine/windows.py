@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 WINDOW_FRAMES = 256
-WINDOWS = 8  # side by side: 24 s of 44.1 kHz audio, some 2 GB at the published width
+WINDOWS = 8  # side by side: 24 s of 44.1 kHz audio, 2 to 4 GB at the published width
 
 
 def window_frames(n_frames: int, batch: int) -> int:
@@ -142,7 +142,8 @@ class WindowEncoder:
         parts = [self.stream.no_codes()]
         for x, spans in cuts:
             spans = [(first // self.hop, n // self.hop) for first, n in spans]
-            parts += self.results.push(joined(self.encode(x), spans))
+            codes = in_turns(self.encode, x, self.hop * WINDOW_FRAMES + 2 * self.cutter.context)
+            parts += self.results.push(joined(codes, spans))
         return torch.cat(parts, dim=-1)
 
 
@@ -175,7 +176,8 @@ class WindowDecoder:
         """
         checked = self.stream.checked(codes)
         parts = [self.stream.no_samples()]
-        for part in checked.split(self.cutter.size, dim=-1):  # few latents at a time
+        at_once = max(1, WINDOWS * WINDOW_FRAMES // len(checked))  # latents take memory
+        for part in checked.split(at_once, dim=-1):
             parts.append(self._samples(self.cutter.push(self.stream.look_up(part))))
         return torch.cat(parts, dim=-1)
 
@@ -190,7 +192,8 @@ class WindowDecoder:
         parts = [self.stream.no_samples()]
         for x, spans in cuts:
             spans = [(first * self.hop, n * self.hop) for first, n in spans]
-            parts += self.results.push(joined(self.decode(x), spans))
+            samples = in_turns(self.decode, x, WINDOW_FRAMES + 2 * self.cutter.context)
+            parts += self.results.push(joined(samples, spans))
         return torch.cat(parts, dim=-1)
 
 
@@ -287,6 +290,17 @@ def _encoded(new_stream: Callable[[int], StreamEncoder], x: Tensor) -> Tensor:
 def _decoded(new_stream: Callable[[int], StreamDecoder], x: Tensor) -> Tensor:
     """Samples of windows of latents (B, D, T), likewise."""
     return new_stream(len(x)).step(x, last=True)
+
+
+def in_turns(work: Repeated, x: Tensor, width: int) -> Tensor:
+    """Do it to no more items at once than what WINDOWS of this width amount to."""
+    most = max(1, WINDOWS * width // x.shape[-1])
+    if len(x) <= most:
+        return work(x)
+    n_whole = len(x) // most * most
+    parts = [work(part) for part in x[:n_whole].split(most)]
+    rest = [work.work(x[n_whole:])] if n_whole < len(x) else []  # does not end the recording
+    return torch.cat(parts + rest)
 
 
 def joined(y: Tensor, spans: list[tuple[int, int]]) -> Tensor:

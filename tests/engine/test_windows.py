@@ -5,6 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audiocodec.engine import windows
 from audiocodec.engine.windows import Cutter, ManyEncoder, WindowDecoder, WindowEncoder
 from audiocodec.errors import ArgumentError, CodesError
 from tests.conftest import noise
@@ -43,21 +44,51 @@ def test_windows_hold_every_step_once_and_what_is_around_it(size, context, n, mo
 def test_codes_are_those_of_a_stream(model, n_samples, sizes, batch):
     """For any strides, lengths and cuts."""
     x = noise(n_samples, batch)
-    windows = WindowEncoder(model, batch, window_frames=20)
-    parts = [windows.push(part) for part in cut(x, sizes)]
-    codes = torch.cat([*parts, windows.flush()], dim=-1)
+    encoder = WindowEncoder(model, batch, window_frames=20)
+    parts = [encoder.push(part) for part in cut(x, sizes)]
+    codes = torch.cat([*parts, encoder.flush()], dim=-1)
     assert torch.equal(codes, encoded(model, x))
-    assert windows.n_samples == n_samples
+    assert encoder.n_samples == n_samples
 
 
 @given(model=aligned, n_frames=st.integers(1, 500), sizes=cuts, batch=st.integers(1, 2))
 def test_samples_are_those_of_a_stream(model, n_frames, sizes, batch):
     """Likewise, within rounding."""
     codes = torch.randint(0, 64, (batch, 3, n_frames), generator=torch.Generator().manual_seed(2))
-    windows = WindowDecoder(model, batch, window_frames=20)
-    parts = [windows.push(part) for part in cut(codes, sizes)]
-    audio = torch.cat([*parts, windows.flush()], dim=-1)
+    decoder = WindowDecoder(model, batch, window_frames=20)
+    parts = [decoder.push(part) for part in cut(codes, sizes)]
+    audio = torch.cat([*parts, decoder.flush()], dim=-1)
     torch.testing.assert_close(audio, decoded(model, codes), atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("n_frames", [3, 100])
+def test_large_batches_take_turns(monkeypatch, n_frames):
+    """No more steps at once than the windows that a single signal is cut into have."""
+    monkeypatch.setattr(windows, "WINDOWS", 4)
+    monkeypatch.setattr(windows, "WINDOW_FRAMES", 20)
+    model = next(iter(MODELS.values()))
+    x, sizes = noise(n_frames * model.config.hop - 5, 11), []
+    encoder = WindowEncoder(model, 11, window_frames=20)
+    encoder.encode.work = watched(encoder.encode.work, sizes)
+    codes = torch.cat([encoder.push(x), encoder.flush()], dim=-1)
+    assert torch.equal(codes, encoded(model, x))
+    assert max(sizes) <= 4 * encoder.cutter.width
+    sizes.clear()
+    decoder = WindowDecoder(model, 11, window_frames=20)
+    decoder.decode.work = watched(decoder.decode.work, sizes)
+    audio = torch.cat([decoder.push(codes), decoder.flush()], dim=-1)
+    torch.testing.assert_close(audio, decoded(model, codes), atol=2e-5, rtol=0)
+    assert max(sizes) <= 4 * decoder.cutter.width
+
+
+def watched(work, sizes):
+    """The work, and how many steps it is given."""
+
+    def with_size(x):
+        sizes.append(len(x) * x.shape[-1])
+        return work(x)
+
+    return with_size
 
 
 @settings(max_examples=20)
