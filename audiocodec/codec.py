@@ -40,7 +40,6 @@ from audiocodec.decompression import (
 )
 from audiocodec.engine import (
     BLOCK_FRAMES,
-    WINDOW_FRAMES,
     Decoder,
     Encoder,
     ManyEncoder,
@@ -276,7 +275,7 @@ class Codec:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
             header = self.header_for(audio, measured, n_used, tags)
-            stream = self._encoder(audio.channels, n_used)
+            stream = self._encoder(audio.channels, n_used, header.n_frames)
             pieces = codes_of(model_blocks(audio, header), header, stream, progress)
             if file is None:
                 return DacFile(header, np.concatenate(list(pieces), axis=-1))
@@ -426,24 +425,19 @@ class Codec:
             raise DamagedHeader(f"{name}: its header contradicts the model that it names")
         return decoded(reader, self._decoder, self.config, part)
 
-    def _encoder(
-        self, channels: int, n_codebooks: int | None, n_frames: int | None = None
-    ) -> Encoder:
-        """For a signal that is not live: a GPU encodes many windows at a time.
-
-        n_frames: of a signal that is there as a whole.
-        """
+    def _encoder(self, channels: int, n_codebooks: int | None, n_frames: int | None) -> Encoder:
+        """For so many frames that are not live: a GPU encodes many windows at a time."""
         if self.device.type != "cuda":
             return self.stream_encoder(channels, n_codebooks)
         n_codebooks = self._checked_codebooks(n_codebooks)
-        window = window_frames(n_frames, channels) if n_frames else WINDOW_FRAMES
+        window = window_frames(n_frames or 0, channels)
         return WindowEncoder(self.model, channels, n_codebooks, self.precision, window)
 
-    def _decoder(self, channels: int, n_frames: int | None = None) -> Decoder:
+    def _decoder(self, channels: int, n_frames: int) -> Decoder:
         whole_hops = self.config.decoded_length(1) == self.hop
         if self.device.type != "cuda" or not whole_hops:
             return self.stream_decoder(channels)
-        window = window_frames(n_frames, channels) if n_frames else WINDOW_FRAMES
+        window = window_frames(n_frames, channels)
         return WindowDecoder(self.model, channels, self.precision, window)
 
     def _windows(self, channels: int, padded: bool) -> StreamDecoder:

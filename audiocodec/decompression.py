@@ -74,12 +74,13 @@ class Decoded:
 
 def decoded(
     reader: Reader,
-    new_stream: Callable[[int], Decoder],
+    new_stream: Callable[[int, int], Decoder],
     config: ModelConfig,
     part: Part,
 ) -> Decoded:
     """Decode a part of a file, reading the blocks that it needs and no others.
 
+    new_stream: of so many channels, and for so many frames at most.
     Frames around the part are decoded as well and dropped, as many as the networks and the
     resampler look around, so that the part is the same part of the whole, up to rounding.
     """
@@ -114,7 +115,7 @@ def decoded(
 
 def _decoded_frames(
     reader: Reader,
-    new_stream: Callable[[int], Decoder],
+    new_stream: Callable[[int, int], Decoder],
     config: ModelConfig,
     part: Part,
     first: int,
@@ -122,12 +123,12 @@ def _decoded_frames(
 ) -> Pieces:
     """The samples of frames first to last, hop each; silence where frames are lost."""
     channels, position = reader.header.channels, first
-    run = _Run(new_stream, config, channels)
+    run = _Run(new_stream(channels, last - first), config, channels)
     for block in reader.blocks(recover=part.recover, first_frame=first, stop_frame=last):
         if block.first_frame > position:
             yield from run.ended()
             yield from _silence(config, reader, position, block.first_frame)
-            run = _Run(new_stream, config, channels)
+            run = _Run(new_stream(channels, last - position), config, channels)
         yield run.push(block.codes[:, : part.n_codebooks])
         position = block.first_frame + block.codes.shape[-1]
     yield from run.ended()
@@ -136,10 +137,8 @@ def _decoded_frames(
 class _Run:
     """Frames without a gap, through one decoder stream."""
 
-    def __init__(
-        self, new_stream: Callable[[int], Decoder], config: ModelConfig, channels: int
-    ) -> None:
-        self.stream, self.hop, self.channels = new_stream(channels), config.hop, channels
+    def __init__(self, stream: Decoder, config: ModelConfig, channels: int) -> None:
+        self.stream, self.hop, self.channels = stream, config.hop, channels
         self.n_missing = 0  # samples of the frames that have been pushed
 
     def push(self, codes: np.ndarray) -> np.ndarray:

@@ -138,7 +138,7 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
 def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """A sibling of `target` that takes its name if the block ends well, and else is gone."""
     # Named before it is made: an interrupt between the two must not leave it behind.
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.part")
+    temporary = target.with_name(f".{target.name[:58]}.{secrets.token_hex(8)}.part")
     try:
         with open(temporary, "x+b", opener=_private) as file:
             yield file

@@ -65,7 +65,7 @@ def test_fast_tokens_and_sound_are_near_those_of_the_cpu(device):
 def test_a_long_file_is_what_its_parts_are(device, precision, tmp_path):
     """Through many windows, on CUDA recorded ones: as live streams encode and decode them."""
     codec = load(device, precision)
-    n_times = 10 if device == "cuda" else 2  # 80 s: a window alone, then eight, recorded, replayed
+    n_times = 10 if device == "cuda" else 2  # 80 s: eight windows, recorded, replayed, and a rest
     wav = recordings()[:, 0].flatten().repeat(n_times).numpy()
     file = codec.compress(wav, sample_rate=44100, normalize=False)
     live = codec.stream_encoder()

@@ -3,7 +3,6 @@
 from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder, as_tensor
 from audiocodec.engine.precision import Precision, pick_device
 from audiocodec.engine.windows import (
-    WINDOW_FRAMES,
     ManyEncoder,
     WindowDecoder,
     WindowEncoder,
@@ -12,7 +11,6 @@ from audiocodec.engine.windows import (
 
 __all__ = [
     "BLOCK_FRAMES",
-    "WINDOW_FRAMES",
     "Decoder",
     "Encoder",
     "ManyEncoder",

@@ -35,7 +35,7 @@ def is_built() -> bool:
 def triton_works(device: torch.device, products: torch.dtype | None = None) -> bool:
     """Whether Triton compiles the Snake for a device; a convolution in this type, where given.
 
-    Where that fails, a warning says why, once. Convolutions want tensor cores of NVIDIA.
+    Where that fails, a warning says why, once for each. Convolutions want tensor cores of NVIDIA.
     """
     if device.type != "cuda" or not HAS_TRITON:
         return False
@@ -55,6 +55,8 @@ def _compiles(device: torch.device, products: torch.dtype | None) -> bool:
         from audiocodec.engine import triton_kernels
 
         triton_kernels.try_out(device, products)
+    except torch.cuda.OutOfMemoryError:  # says nothing about Triton
+        raise
     except Exception as error:  # of Triton, its backend, a compiler or the disk
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
         warnings.warn(f"works on without Triton, which is slower: {reason}", RuntimeWarning, 2)

@@ -135,9 +135,9 @@ class Fused:
         from audiocodec.engine.triton_kernels import convolve
 
         x = x.to(self.dtype)
-        x = x if x.stride(2) == 1 else x.contiguous()
         if self.window > 1:
-            x = x[..., 0].unfold(1, self.window, 1)
+            x = x[..., 0].contiguous().unfold(1, self.window, 1)
+        x = x if x.stride(2) == 1 else x.contiguous()
         out_channels, taps, _ = self.weights[0].shape
         n = x.shape[1] - self.dilation * (taps - 1)
         y = x.new_empty(len(x), n, out_channels)

@@ -11,6 +11,7 @@ from triton import language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
 from audiocodec.engine import packing
+from audiocodec.engine.kept import Kept
 from audiocodec.engine.kernels import SnakeRows
 from audiocodec.engine.packing import Fused, pack
 from audiocodec.engine.precision import Arithmetic
@@ -51,9 +52,7 @@ def tensor_cores(monkeypatch):
 def fused(monkeypatch):
     """Convolutions are laid out as on a GPU with tensor cores."""
     monkeypatch.setattr(packing, "triton_works", lambda *_: True)
-    packing._KNOWN.clear()
-    yield
-    packing._KNOWN.clear()
+    monkeypatch.setattr(packing, "_KNOWN", Kept())
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])
@@ -129,6 +128,5 @@ def test_codes_and_samples_of_a_model_are_those_of_the_cpu(model, fused, monkeyp
     windows = WindowDecoder(model, 2, window_frames=3)
     audio = torch.cat([windows.push(codes), windows.flush()], dim=-1)
     monkeypatch.undo()
-    packing._KNOWN.clear()
     assert torch.equal(codes, encoded(model, x))
     torch.testing.assert_close(audio, decoded(model, codes), atol=2e-5, rtol=0)

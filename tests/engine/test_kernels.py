@@ -1,6 +1,8 @@
 """The compiled kernels: what torch computes, within rounding, wherever it is written."""
 
+import gc
 import os
+import weakref
 
 import pytest
 import torch
@@ -140,3 +142,36 @@ def test_a_snake_is_prepared_once_and_again_when_it_changes():
     assert torch.equal(second.alpha, layer.alpha[0, :, 0])
     layer.alpha = torch.nn.Parameter(torch.ones(1, 8, 1))
     assert torch.equal(SnakeRows.of(layer).alpha, torch.ones(8))
+
+
+def test_weights_that_move_or_become_another_type_are_prepared_again():
+    """Which `.data` and `Module.to` do to the same parameter; what was made before is let go of."""
+    layer = snake_of(8)
+    x = seeded(1, 20, 8)
+    for change in (
+        lambda: setattr(layer.alpha, "data", layer.alpha.data * 3),
+        layer.double,
+        layer.half,
+        layer.float,
+        lambda: layer.load_state_dict({"alpha": torch.ones(1, 8, 1)}),
+        lambda: layer.load_state_dict({"alpha": torch.zeros(1, 8, 1)}, assign=True),
+    ):
+        before = weakref.ref(SnakeRows.of(layer))
+        change()
+        rows = SnakeRows.of(layer)
+        assert before() is None
+        assert rows.alpha.dtype == layer.alpha.dtype
+        if rows.alpha.dtype == torch.float32:
+            y = rows(x, torch.empty_like(x))
+            torch.testing.assert_close(y.double(), exactly(layer, x), rtol=1e-6, atol=2e-6)
+
+
+def test_what_is_made_of_a_module_goes_with_it():
+    """Also where something that it knows hangs on its weights."""
+    layer = snake_of(8).requires_grad_(True)
+    layer.alpha.register_hook(lambda gradient, layer=layer: gradient)
+    SnakeRows.of(layer)
+    gone = weakref.ref(layer)
+    del layer
+    gc.collect()
+    assert gone() is None
