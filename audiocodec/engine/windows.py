@@ -214,6 +214,7 @@ class ManyEncoder:
         window_frames: int = WINDOW_FRAMES,
     ) -> None:
         self.open = partial(StreamEncoder, model, n_codebooks=n_codebooks, precision=precision)
+        self.stream = self.open(1)  # knows what samples may be, and encodes none
         self.hop, self.size = model.config.hop, window_frames
         self.context = -(-model.config.encoder_reach // self.hop)
         self.encode = Repeated(partial(_encoded, self.open))
@@ -227,8 +228,8 @@ class ManyEncoder:
 
         Codes: int64 (n_codebooks, frames). Raises what StreamEncoder.push raises.
         """
-        stream = self.open(1)
-        x = on_device(stream.checked(signal)[0, 0], stream.device)
+        self.stream.n_samples = 0
+        x = on_device(self.stream.checked(signal)[0, 0], self.stream.device)
         pieces = self._pieces(torch.nn.functional.pad(x, (0, -len(x) % self.hop)))
         self.codes[self.n_signals] = [None] * len(pieces)
         for i, piece in enumerate(pieces):
@@ -273,7 +274,7 @@ class ManyEncoder:
             if len(parts) < len(self.codes[signal]):
                 return
             del self.codes[signal]
-            yield torch.cat([self.open(1).no_codes()[0], *parts], dim=-1)
+            yield torch.cat([self.stream.no_codes()[0], *parts], dim=-1)
 
 
 class Piece(NamedTuple):
