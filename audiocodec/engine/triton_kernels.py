@@ -68,7 +68,7 @@ def try_out(device: torch.device, products: torch.dtype | None) -> None:
     if products is None:
         snake(x, row, row, torch.empty_like(x))
         return
-    weight = torch.ones(128, 7, 128, device=device)
+    weight = torch.ones(128, 7, 128, device=device, dtype=torch.float32)
     weights = tf32_parts(weight) if products == torch.float32 else (weight.to(products),)
     convolve(x, weights, row, 1, (row, row), None, out)
 
