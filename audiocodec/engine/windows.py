@@ -252,7 +252,7 @@ class ManyEncoder:
 
     def _pieces(self, x: Tensor) -> list["Piece"]:
         """Windows, each with the frames of it that the others do not give."""
-        cutter = Cutter(self.size * self.hop, self.context * self.hop, max(1, len(x)))
+        cutter = Cutter(self.size * self.hop, self.context * self.hop, WINDOWS)
         return [
             Piece(window, first // self.hop, (first + n) // self.hop)
             for cut in (*cutter.push(x[None, None]), *cutter.end())
