@@ -7,11 +7,11 @@ import os
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -37,16 +37,23 @@ def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecuto
 def _end(pool: ProcessPoolExecutor) -> None:
     """Workers clean up and go, or are killed: after a while, or when we are interrupted again."""
     workers = active_children()
+    out_of_patience = threading.Timer(PATIENCE_S, _kill, (workers,))
+    out_of_patience.start()
     try:
         for worker in workers:
             worker.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-        until_s = time.monotonic() + PATIENCE_S
-        for worker in workers:
-            worker.join(max(0.0, until_s - time.monotonic()))
+        # Waits for the pool's own thread too: as Python ends it would wake a thread that is
+        # closing what it is woken by, and print a traceback.
+        pool.shutdown(cancel_futures=True)
     finally:
-        for worker in workers:
-            worker.kill()
+        out_of_patience.cancel()
+        out_of_patience.join()
+        _kill(workers)
+
+
+def _kill(workers: list[BaseProcess]) -> None:
+    for worker in workers:
+        worker.kill()
 
 
 def submit_all(
@@ -57,7 +64,14 @@ def submit_all(
 ) -> dict[Future[Result], Item]:
     """Hand work(*arguments, item) to the pool for each item; workers start here."""
     with _left_to_us():
-        return {pool.submit(work, *arguments, item): item for item in items}
+        return {pool.submit(_until_ended, work, arguments, item): item for item in items}
+
+
+def _until_ended(work: Callable[..., Result], arguments: tuple[Any, ...], item: Any) -> Result:
+    try:
+        return work(*arguments, item)
+    except SystemExit:  # ended by us, and the work has cleaned up; the pool would go on
+        os._exit(1)
 
 
 @contextmanager

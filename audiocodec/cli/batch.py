@@ -146,18 +146,11 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     with worker_pool(n_processes, n_threads) as pool:
-        job_of = submit_all(pool, _attempt_in_worker, jobs, work, debug)
+        job_of = submit_all(pool, _attempt, jobs, work, debug)
         bar = "{n_fmt}/{total_fmt} files, {remaining} left"
         done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
         failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
         return [failures[job] for job in jobs]
-
-
-def _attempt_in_worker(work: Work, debug: bool, job: Job) -> str | None:
-    try:
-        return _attempt(work, debug, job, "")
-    except SystemExit:  # terminated; the half-written file is gone. The pool would go on
-        os._exit(1)
 
 
 def _outcome(future: Future[str | None], job: Job) -> str | None:
@@ -167,7 +160,7 @@ def _outcome(future: Future[str | None], job: Job) -> str | None:
         return f"{job.source}: given up: a worker process died (out of memory?); try fewer --jobs"
 
 
-def _attempt(work: Work, debug: bool, job: Job, label: str) -> str | None:
+def _attempt(work: Work, debug: bool, job: Job, label: str = "") -> str | None:
     """Do a job; returns what went wrong, in one line."""
     try:
         _prepare(job)

@@ -3,7 +3,6 @@
 May import: torch, workers, tokens.jobs.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -50,11 +49,8 @@ def run_in_processes(
 
 
 def _work(loading: Loading, job: Job, part: Part) -> PartDone:
-    try:
-        codec = loaded(loading, job.header.fingerprint)
-        return encode_part(codec, job, part, _reader())
-    except SystemExit:  # terminated; the half-written shard is gone. The pool would go on
-        os._exit(1)
+    codec = loaded(loading, job.header.fingerprint)
+    return encode_part(codec, job, part, _reader())
 
 
 _reader = lru_cache(maxsize=1)(reading_thread)  # of a worker process
