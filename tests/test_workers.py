@@ -65,13 +65,13 @@ def test_a_failure_ends_what_is_being_done_and_what_waits(then, error):
     """Here, or of a worker that dies."""
     begin = time.monotonic()
     with pytest.raises(error):
-        done_in(2, [0.01, *[30.0] * 20], sleep, then)
-    assert time.monotonic() - begin < 20
+        done_in(2, [0.01, *[300.0] * 20], sleep, then)
+    assert time.monotonic() - begin < 100
 
 
 def test_a_worker_that_does_not_end_is_killed(monkeypatch):
     monkeypatch.setattr(workers, "PATIENCE_S", 0.2)
     begin = time.monotonic()
     with pytest.raises(ZeroDivisionError):
-        done_in(1, [0.01, 30.0], slow_to_end, fail)
-    assert time.monotonic() - begin < 20
+        done_in(1, [0.01, 300.0], slow_to_end, fail)
+    assert time.monotonic() - begin < 100

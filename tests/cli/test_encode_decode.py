@@ -184,7 +184,7 @@ def test_a_named_pipe_is_written_and_stays(here, model, make_sound):
         os.mkfifo(pipe)
         with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
             assert run([command, name, str(pipe), "--model", model]) == 0
-            content, _ = reader.communicate(timeout=10)
+            content, _ = reader.communicate(timeout=60)
         assert pipe.is_fifo()
         if command == "encode":
             assert content == (here / "real.dac").read_bytes()

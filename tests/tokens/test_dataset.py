@@ -351,7 +351,7 @@ def test_processes_of_torch_distributed_share_the_rows(tmp_path):
         ids = [answers.get(timeout=60) for _ in processes]
     finally:
         for process in processes:
-            process.join(timeout=10)
+            process.join(timeout=60)
             process.kill()
     assert [len(own) for own in ids] == [6, 6]
     assert len({*ids[0], *ids[1]}) == 12
