@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context, parent_process
+from multiprocessing import parent_process
+from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -22,21 +23,34 @@ PATIENCE_S = 5.0
 @contextmanager
 def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes of so many threads each; an exception in the block ends them at once."""
+    context = _Recorded()
     with _left_to_us():  # multiprocessing starts a process of its own
         executor = ProcessPoolExecutor(
-            n_processes, get_context("spawn"), initializer=_begin, initargs=(n_threads,)
+            n_processes, context, initializer=_begin, initargs=(n_threads,)
         )
     with executor as pool:
         try:
             yield pool
         except BaseException:
-            _end(pool)
+            _end(pool, context.started)
             raise
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+class _Recorded(SpawnContext):
+    """Knows the processes of one pool; others of the same program are none of its business."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[BaseProcess] = []
+
+    def Process(self, *arguments: Any, **named: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        process = SpawnProcess(*arguments, **named)
+        self.started.append(process)
+        return process
+
+
+def _end(pool: ProcessPoolExecutor, workers: list[BaseProcess]) -> None:
     """Workers clean up and go, or are killed: after a while, or when we are interrupted again."""
-    workers = active_children()
     out_of_patience = threading.Timer(PATIENCE_S, _kill, (workers,))
     out_of_patience.start()
     try:

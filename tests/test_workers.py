@@ -7,7 +7,7 @@ import time
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 
 import pytest
 
@@ -75,3 +75,16 @@ def test_a_worker_that_does_not_end_is_killed(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         done_in(1, [0.01, 300.0], slow_to_end, fail)
     assert time.monotonic() - begin < 100
+
+
+def test_other_processes_of_the_program_go_on():
+    """Such as those that load its data."""
+    other = get_context("spawn").Process(target=sleep, args=[300.0])
+    other.start()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            done_in(1, [0.01, 300.0], sleep, fail)
+        assert other.is_alive()
+    finally:
+        other.kill()
+        other.join()
