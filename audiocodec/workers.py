@@ -7,12 +7,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import parent_process
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 Item = TypeVar("Item")
@@ -28,11 +30,13 @@ def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecuto
         executor = ProcessPoolExecutor(
             n_processes, context, initializer=_begin, initargs=(n_threads,)
         )
+    # Leaving waits for the pool's own thread too: as Python ends it would wake a thread that is
+    # closing what it is woken by, and print a traceback.
     with executor as pool:
         try:
             yield pool
         except BaseException:
-            _end(pool, context.started)
+            _end([worker for worker in context.recorded if worker.pid is not None])
             raise
 
 
@@ -41,65 +45,78 @@ class _Recorded(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
-        self.started: list[BaseProcess] = []
+        self.recorded: list[BaseProcess] = []
 
     def Process(self, *arguments: Any, **named: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         process = SpawnProcess(*arguments, **named)
-        self.started.append(process)
+        self.recorded.append(process)
         return process
 
 
-def _end(pool: ProcessPoolExecutor, workers: list[BaseProcess]) -> None:
+def _end(workers: list[BaseProcess]) -> None:
     """Workers clean up and go, or are killed: after a while, or when we are interrupted again."""
-    out_of_patience = threading.Timer(PATIENCE_S, _kill, (workers,))
-    out_of_patience.start()
     try:
         for worker in workers:
             worker.terminate()
-        # Waits for the pool's own thread too: as Python ends it would wake a thread that is
-        # closing what it is woken by, and print a traceback.
-        pool.shutdown(cancel_futures=True)
+        until_s = time.monotonic() + PATIENCE_S
+        for worker in workers:
+            worker.join(max(0.0, until_s - time.monotonic()))
     finally:
-        out_of_patience.cancel()
-        out_of_patience.join()
-        _kill(workers)
+        for worker in workers:
+            worker.kill()
 
 
-def _kill(workers: list[BaseProcess]) -> None:
-    for worker in workers:
-        worker.kill()
-
-
-def submit_all(
+def each_done(
     pool: ProcessPoolExecutor,
     work: Callable[..., Result],
     items: Iterable[Item],
     *arguments: Any,
-) -> dict[Future[Result], Item]:
-    """Hand work(*arguments, item) to the pool for each item; workers start here."""
-    with _left_to_us():
-        return {pool.submit(_until_ended, work, arguments, item): item for item in items}
+) -> Iterator[tuple[Item, Result]]:
+    """Do work(*arguments, item) in the pool for each item; gives each with what came of it.
+
+    In the order in which they are done. Raises what a work raises, BrokenProcessPool where a
+    process dies.
+    """
+    # concurrent.futures.as_completed holds the locks of all futures for a moment; an interrupt
+    # in it would leave the pool waiting for them.
+    done: SimpleQueue[Future[Result]] = SimpleQueue()
+    with _left_to_us():  # processes start here
+        item_of = {pool.submit(_until_ended, work, arguments, item): item for item in items}
+    for future in item_of:
+        future.add_done_callback(done.put)
+    for _ in item_of:
+        future = done.get()
+        yield item_of[future], future.result()
 
 
 def _until_ended(work: Callable[..., Result], arguments: tuple[Any, ...], item: Any) -> Result:
+    """A work that is ended cleans up; between two of them a process is ended at once."""
     try:
-        return work(*arguments, item)
-    except SystemExit:  # ended by us, and the work has cleaned up; the pool would go on
+        signal.signal(signal.SIGTERM, _leave)
+        try:
+            return work(*arguments, item)
+        finally:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    except SystemExit:  # the pool would take it for a result and go on
         os._exit(1)
+
+
+def _leave(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool asks again while we clean up
+    sys.exit(1)
 
 
 @contextmanager
 def _left_to_us() -> Iterator[None]:
-    """Processes that start here ignore Ctrl-C and a closed terminal, which reach them too."""
-    is_main = threading.current_thread() is threading.main_thread()  # only it may say so
-    names = ("SIGINT", "SIGHUP") if is_main else ()
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    ours = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    """Ctrl-C and a closed terminal wait until the block ends; processes started here miss them."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
     try:
         yield
     finally:
-        for number, handler in ours.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin(n_threads: int) -> None:
@@ -108,7 +125,6 @@ def _begin(n_threads: int) -> None:
     import torch
 
     torch.set_num_threads(n_threads)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 def _end_with_parent() -> None:

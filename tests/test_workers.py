@@ -4,15 +4,14 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, popen_spawn_posix
 
 import pytest
 
 from audiocodec import workers
-from audiocodec.workers import submit_all, worker_pool
+from audiocodec.workers import each_done, worker_pool
 
 
 def sleep(seconds):
@@ -43,9 +42,23 @@ def nothing_is_left():
     assert names_of_threads() == before
 
 
-def fail(pid):
+def hold(item):
+    """Keep a file as long as possible, and be slow to remove it; or wait until it is there."""
+    path, is_kept = item
+    while not is_kept and not path.exists():
+        time.sleep(0.01)
+    if is_kept:
+        path.touch()
+        try:
+            time.sleep(300)
+        finally:
+            time.sleep(2.0)
+            path.unlink()
+
+
+def fail(result):
     """What goes wrong here, while workers are at work."""
-    raise ZeroDivisionError(pid)
+    raise ZeroDivisionError(result)
 
 
 def kill(pid):
@@ -53,11 +66,18 @@ def kill(pid):
     os.kill(pid, signal.SIGKILL)
 
 
-def done_in(n_processes, seconds, work, then):
-    """Hand the works to a pool, and each that is done to `then`."""
+def done_in(n_processes, items, work, then):
+    """Hand the works to a pool, and what comes of each to `then`."""
     with worker_pool(n_processes, 1) as pool:
-        for future in as_completed(submit_all(pool, work, seconds)):
-            then(future.result())
+        for _, result in each_done(pool, work, items):
+            then(result)
+
+
+def test_each_item_is_given_with_what_came_of_it():
+    """As soon as it is done."""
+    with worker_pool(2, 1) as pool:
+        done = list(each_done(pool, pow, range(5, 0, -1), 2))
+    assert sorted(done) == [(n, 2**n) for n in range(1, 6)]
 
 
 @pytest.mark.parametrize(("then", "error"), [(fail, ZeroDivisionError), (kill, BrokenProcessPool)])
@@ -75,6 +95,42 @@ def test_a_worker_that_does_not_end_is_killed(monkeypatch):
     with pytest.raises(ZeroDivisionError):
         done_in(1, [0.01, 300.0], slow_to_end, fail)
     assert time.monotonic() - begin < 100
+
+
+def test_what_is_being_done_cleans_up_undisturbed(tmp_path):
+    """Though the pool ends all that are left as soon as one has gone."""
+    path = tmp_path / "half-written"
+    with pytest.raises(ZeroDivisionError):
+        done_in(2, [(path, True), (path, False)], hold, fail)
+    assert not path.exists()
+
+
+def test_an_interrupt_comes_when_processes_have_started():
+    """Of all that come while they start."""
+
+    def items():
+        yield 300.0
+        os.kill(os.getpid(), signal.SIGINT)
+        yield 300.0
+
+    with pytest.raises(KeyboardInterrupt):
+        done_in(2, items(), sleep, fail)
+
+
+def test_a_process_that_cannot_be_started_is_told(monkeypatch):
+    """The others end."""
+    launch = popen_spawn_posix.Popen._launch
+    launches = []
+
+    def refuse_the_second(self, process):
+        launches.append(process)
+        if len(launches) == 2:
+            raise BlockingIOError
+        launch(self, process)
+
+    monkeypatch.setattr(popen_spawn_posix.Popen, "_launch", refuse_the_second)
+    with pytest.raises(BlockingIOError):
+        done_in(2, [300.0] * 3, sleep, fail)
 
 
 def test_other_processes_of_the_program_go_on():

@@ -8,8 +8,8 @@ import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,7 +27,7 @@ from audiocodec.files import (
     stdin,
     stdout,
 )
-from audiocodec.workers import submit_all, worker_pool
+from audiocodec.workers import each_done, worker_pool
 
 PIPE = "-"
 
@@ -145,19 +145,16 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
     n_threads = max(1, (os.cpu_count() or 1) // n_processes)
-    with worker_pool(n_processes, n_threads) as pool:
-        job_of = submit_all(pool, _attempt, jobs, work, debug)
-        bar = "{n_fmt}/{total_fmt} files, {remaining} left"
-        done = tqdm(as_completed(job_of), total=len(jobs), bar_format=bar, disable=None)
-        failures = {job_of[future]: _outcome(future, job_of[future]) for future in done}
-        return [failures[job] for job in jobs]
-
-
-def _outcome(future: Future[str | None], job: Job) -> str | None:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        return f"{job.source}: given up: a worker process died (out of memory?); try fewer --jobs"
+    form = "{n_fmt}/{total_fmt} files, {remaining} left"
+    bar = tqdm(total=len(jobs), bar_format=form, disable=None)
+    died = "given up: a worker process died (out of memory?); try fewer --jobs"
+    failures: dict[Job, str | None] = {job: f"{job.source}: {died}" for job in jobs}
+    # a pool that is broken is left before it is told of: what waits for it might wait for ever
+    with suppress(BrokenProcessPool), bar, worker_pool(n_processes, n_threads) as pool:
+        for job, failure in each_done(pool, _attempt, jobs, work, debug):
+            failures[job] = failure
+            bar.update()
+    return [failures[job] for job in jobs]
 
 
 def _attempt(work: Work, debug: bool, job: Job, label: str = "") -> str | None:

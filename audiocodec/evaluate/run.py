@@ -6,7 +6,6 @@ May import: the standard library, numpy, tqdm, errors, workers, evaluate.
 import os
 import platform
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import date
@@ -35,7 +34,7 @@ from audiocodec.evaluate.summary import ALL
 from audiocodec.evaluate.systems.base import Unavailable
 from audiocodec.evaluate.systems.catalogue import Spec, make_specs, matched_opus, model_spec
 from audiocodec.measures.usage import CodebookUsage
-from audiocodec.workers import submit_all, worker_pool
+from audiocodec.workers import each_done, worker_pool
 
 PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
 
@@ -176,23 +175,19 @@ def _measured(
 
 def _work_off(tasks: list[Task], store: Store, jobs: int, n_found: int) -> dict[Task, str]:
     """Fill the store, one thread a process; returns what failed."""
-    with worker_pool(min(jobs, len(tasks)), 1) as pool:
-        task_of = submit_all(pool, measured, tasks, store)
-        bar = tqdm(total=n_found + len(tasks), initial=n_found, unit="clip", disable=None)
-        failures = {}
-        try:
-            for future in as_completed(task_of):
-                outcome = future.result()
+    bar = tqdm(total=n_found + len(tasks), initial=n_found, unit="clip", disable=None)
+    failures = {}
+    try:
+        with bar, worker_pool(min(jobs, len(tasks)), 1) as pool:
+            for task, outcome in each_done(pool, measured, tasks, store):
                 if isinstance(outcome, str):
-                    failures[task_of[future]] = outcome
+                    failures[task] = outcome
                 bar.update()
-        except BrokenProcessPool as error:
-            raise CodecError(
-                "a worker process died (out of memory?); try fewer --jobs. The same command goes on"
-            ) from error
-        finally:
-            bar.close()
-        return failures
+    except BrokenProcessPool as error:
+        raise CodecError(
+            "a worker process died (out of memory?); try fewer --jobs. The same command goes on"
+        ) from error
+    return failures
 
 
 def _heard(

@@ -4,7 +4,6 @@ May import: torch, workers, tokens.jobs.
 """
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
 
@@ -18,7 +17,7 @@ from audiocodec.tokens.jobs.encoding import (
     reading_thread,
 )
 from audiocodec.tokens.jobs.folder import Job, JobError, Part
-from audiocodec.workers import submit_all, worker_pool
+from audiocodec.workers import each_done, worker_pool
 
 Report = Callable[[PartDone], None]
 
@@ -37,15 +36,15 @@ def run_in_processes(
 
     Raises what a worker raises; JobError where one dies. The others end then.
     """
-    with worker_pool(n_processes, 1) as pool:
-        try:
-            for future in as_completed(submit_all(pool, _work, parts, loading, job)):
-                report(future.result())
-        except BrokenProcessPool as error:
-            raise JobError(
-                f"{job.folder}: a worker process died (out of memory?); the same command goes on "
-                "from here, perhaps with fewer --workers"
-            ) from error
+    try:
+        with worker_pool(n_processes, 1) as pool:
+            for _, done in each_done(pool, _work, parts, loading, job):
+                report(done)
+    except BrokenProcessPool as error:
+        raise JobError(
+            f"{job.folder}: a worker process died (out of memory?); the same command goes on "
+            "from here, perhaps with fewer --workers"
+        ) from error
 
 
 def _work(loading: Loading, job: Job, part: Part) -> PartDone:
