@@ -112,11 +112,20 @@ def _left_to_us() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    numbers = (signal.SIGINT, signal.SIGHUP)
+    is_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
+    came: list[int] = []
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # processes inherit this
+    # another thread of ours, such as a progress bar's, may still receive them
+    ours = {n: signal.signal(n, lambda n, _: came.append(n)) for n in numbers if is_main}
     try:
         yield
     finally:
+        for number, handler in ours.items():
+            signal.signal(number, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for n in came:
+            signal.raise_signal(n)
 
 
 def _begin(n_threads: int) -> None:

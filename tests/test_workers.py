@@ -105,12 +105,21 @@ def test_what_is_being_done_cleans_up_undisturbed(tmp_path):
     assert not path.exists()
 
 
-def test_an_interrupt_comes_when_processes_have_started():
-    """Of all that come while they start."""
+@pytest.mark.parametrize("has_threads", [False, True])
+def test_an_interrupt_comes_when_processes_have_started(has_threads):
+    """Whichever thread receives it."""
+    given = []
+    over = threading.Event()
+    other = threading.Thread(target=over.wait, daemon=True)
+    if has_threads:
+        other.start()
 
     def items():
+        given.append(300.0)
         yield 300.0
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.1)
+        given.append(300.0)
         yield 300.0
 
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
@@ -119,6 +128,10 @@ def test_an_interrupt_comes_when_processes_have_started():
             done_in(2, items(), sleep, fail)
     finally:
         signal.signal(signal.SIGINT, before)
+        over.set()
+    if has_threads:
+        other.join()
+    assert len(given) == 2
 
 
 def test_a_process_that_cannot_be_started_is_told(monkeypatch):
