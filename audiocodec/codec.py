@@ -3,8 +3,7 @@
     compress:    file -> samples -> model-rate samples -> blocks -> codes -> .dac
     decompress:  the same road backwards
 
-Each half of the road is drawn in compression.py and decompression.py. May import: everything
-below it (model, engine, weights, container, audio, files, arguments, errors).
+Each half of the road is drawn in compression.py and decompression.py.
 """
 
 import os
@@ -19,7 +18,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiocodec.arguments import real, whole
 from audiocodec.audio import AudioSource, CutAudioWarning, audio_output, open_audio
 from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
 from audiocodec.container import (
@@ -40,9 +38,9 @@ from audiocodec.decompression import (
 )
 from audiocodec.engine import (
     BLOCK_FRAMES,
+    BatchEncoder,
     Decoder,
     Encoder,
-    ManyEncoder,
     Precision,
     StreamDecoder,
     StreamEncoder,
@@ -56,6 +54,7 @@ from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
 from audiocodec.files import is_same_file, is_seekable, name_of, open_binary, output_file, spooled
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
+from audiocodec.validation import check_float, check_int
 from audiocodec.weights.card import model_card
 from audiocodec.weights.registry import DEFAULT_MODEL
 from audiocodec.weights.resolve import resolve
@@ -183,7 +182,7 @@ class Codec:
                 stream = self.stream_encoder(1, n_codebooks)
                 yield torch.cat([stream.push(signal), stream.flush()], dim=-1)[0]
             return
-        together = ManyEncoder(self.model, n_codebooks, self.precision)
+        together = BatchEncoder(self.model, n_codebooks, self.precision)
         for signal in signals:
             yield from together.push(signal)
         yield from together.flush()
@@ -203,7 +202,7 @@ class Codec:
         wav = torch.cat([stream.push(x), stream.flush()], dim=-1)
         if n_samples is not None:
             most = x.shape[-1] * self.hop  # published models with odd strides give a little less
-            if not 0 <= whole(n_samples, "n_samples") <= most:
+            if not 0 <= check_int(n_samples, "n_samples") <= most:
                 raise ArgumentError(f"{n_samples} samples; the codes have 0 to {most}")
             wav = wav[..., :n_samples]
         return wav.to(codes.device) if isinstance(codes, Tensor) else wav.numpy()
@@ -389,7 +388,7 @@ class Codec:
     def _checked_codebooks(self, n_codebooks: int | None) -> int:
         if n_codebooks is None:
             return self.n_codebooks
-        n_codebooks = whole(n_codebooks, "n_codebooks")
+        n_codebooks = check_int(n_codebooks, "n_codebooks")
         if not 1 <= n_codebooks <= self.n_codebooks:
             raise ArgumentError(f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}")
         return n_codebooks
@@ -400,7 +399,7 @@ class Codec:
         if n_codebooks is not None:
             raise ArgumentError("give either a number of codebooks or a bit rate, not both")
         each = self.config.kbps_of(1) * channels
-        if not real(kbps, "kbps") >= each:
+        if not check_float(kbps, "kbps") >= each:
             raise ArgumentError(
                 f"{kbps:g} kbps is too little: {self.name} needs at least {each:.2f} kbps for "
                 f"{channels} channel(s)"

@@ -1,7 +1,4 @@
-"""From sound to codes: measure the programme, then resample, scale and encode it in one pass.
-
-May import: torch, numpy, engine, container, audio, errors.
-"""
+"""From sound to codes: measure the programme, then resample, scale and encode it in one pass."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass

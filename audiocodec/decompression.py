@@ -1,7 +1,6 @@
 """From codes to sound: the blocks of a .dac file, decoded, cut, scaled back and resampled.
 
-Handles our own files and published ones. May import: numpy, torch, model.config, engine,
-container, audio, arguments, errors.
+Handles our own files and published ones.
 """
 
 import math
@@ -12,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from audiocodec.arguments import real, whole
 from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
 from audiocodec.compression import Progress
 from audiocodec.container import PublishedFile, Reader
 from audiocodec.engine import Decoder, StreamDecoder
 from audiocodec.errors import ArgumentError, ContainerError
 from audiocodec.model.config import ModelConfig
+from audiocodec.validation import check_float, check_int
 
 Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
 
@@ -38,11 +37,14 @@ class Part:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        if not 0 <= real(self.start_s, "start") < math.inf:
+        if not 0 <= check_float(self.start_s, "start") < math.inf:
             raise ArgumentError(f"start is {self.start_s} s; it must be 0 or later")
-        if self.duration_s is not None and not 0 < real(self.duration_s, "duration") < math.inf:
+        if (
+            self.duration_s is not None
+            and not 0 < check_float(self.duration_s, "duration") < math.inf
+        ):
             raise ArgumentError(f"duration is {self.duration_s} s; it must be more than 0")
-        if self.n_codebooks is not None and whole(self.n_codebooks, "n_codebooks") < 1:
+        if self.n_codebooks is not None and check_int(self.n_codebooks, "n_codebooks") < 1:
             raise ArgumentError(f"{self.n_codebooks} codebooks; at least 1 is needed")
 
     def check_codebooks(self, n_codebooks: int) -> None:

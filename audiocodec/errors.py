@@ -1,4 +1,4 @@
-"""Every error that a person can act on. May import: the standard library.
+"""Every error that a person can act on.
 
 CodecError                   the command prints it as one line and exits with 1
 |-- ArgumentError            a wrong argument; a ValueError too

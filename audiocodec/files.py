@@ -1,7 +1,4 @@
-"""Files that appear whole or not at all, devices written at the end, pipes read twice.
-
-May import: the standard library, errors.
-"""
+"""Files that appear whole or not at all, devices written at the end, pipes read twice."""
 
 import errno
 import io

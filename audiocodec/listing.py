@@ -1,7 +1,4 @@
-"""Which recordings there are: sound files under a folder, rows of a manifest.
-
-May import: the standard library, errors.
-"""
+"""Which recordings there are: sound files under a folder, rows of a manifest."""
 
 import csv
 import io

@@ -1,7 +1,4 @@
-"""Work in several processes, which end with us however we end.
-
-May import: the standard library; torch only inside a worker.
-"""
+"""Work in several processes, which end with us however we end."""
 
 import os
 import signal

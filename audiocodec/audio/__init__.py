@@ -1,4 +1,4 @@
-"""Samples in and out: sound files, sample rates, loudness. May import: numpy, soundfile, soxr."""
+"""Samples in and out: sound files, sample rates, loudness."""
 
 from audiocodec.audio.io import AudioSource, CutAudioWarning, open_audio
 from audiocodec.audio.loudness import LoudnessMeter, normalizing_gain

@@ -1,7 +1,6 @@
 """Sound files, pipes and arrays in, as blocks of samples, through soundfile (libsndfile).
 
 Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
-May import: numpy, soundfile, errors, files, audio.promised.
 """
 
 import io
@@ -21,7 +20,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import ArrayLike, NDArray
 
-from audiocodec.audio.promised import promised_share
+from audiocodec.audio.declared_length import declared_share
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import is_seekable, name_of, spooled
 
@@ -50,7 +49,7 @@ class CutAudioWarning(UserWarning):
     """A sound file that ends before its header says; what is there is used."""
 
 
-class Recorded:
+class ErrorTrackingFile:
     """A file as libsndfile uses it: keeps the first error, which soundfile prints and forgets."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -234,7 +233,7 @@ def _check_layout(name: str, rate: int, channels: int) -> None:
 
 def _tell_if_cut(file: BinaryIO, name: str, there_s: float) -> None:
     with _file_errors(name):
-        promised_s = there_s * promised_share(file)
+        promised_s = there_s * declared_share(file)
     lost_s = promised_s - there_s
     if lost_s >= WORTH_TELLING_S:
         digits = 1 if lost_s >= 0.1 else 2
@@ -247,9 +246,9 @@ def _tell_if_cut(file: BinaryIO, name: str, there_s: float) -> None:
 
 
 @contextmanager
-def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Recorded]]:
+def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, ErrorTrackingFile]]:
     """Open from the start. Not by name: libsndfile takes text in a .au for headerless audio."""
-    recorded = Recorded(file)
+    recorded = ErrorTrackingFile(file)
     recorded.seek(0)
     try:
         with recorded.watching():
@@ -274,7 +273,9 @@ def _decoded(file: BinaryIO, name: str) -> Iterator[Samples]:
             raise _damaged(name, sound, n_read, f"{sound.frames} samples were promised")
 
 
-def _next_block(sound: sf.SoundFile, recorded: Recorded, name: str, n_before: int) -> Samples:
+def _next_block(
+    sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, n_before: int
+) -> Samples:
     block, n_read = np.empty((BLOCK_SAMPLES, sound.channels), np.float32), 0
     reason: object = None
     try:

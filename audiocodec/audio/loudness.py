@@ -1,7 +1,6 @@
 """Integrated loudness after ITU-R BS.1770-4, of a stream, and the gain to a target.
 
 The K-weighting is made for any sample rate by the formulas of the published tool (De Man).
-May import: numpy, errors.
 """
 
 import copy

@@ -1,7 +1,4 @@
-"""Sound files out, whole or not at all, through soundfile (libsndfile).
-
-May import: numpy, soundfile, errors, files, audio.io.
-"""
+"""Sound files out, whole or not at all, through soundfile (libsndfile)."""
 
 import io
 import os
@@ -18,8 +15,8 @@ from numpy.typing import ArrayLike
 
 from audiocodec.audio.io import (
     MAX_CHANNELS,
+    ErrorTrackingFile,
     PathLike,
-    Recorded,
     checked_rate,
     cut,
     open_audio,
@@ -111,7 +108,7 @@ class AudioWriter:
     """Writes blocks to one open file; made by audio_output, which also closes it."""
 
     def __init__(self, file: BinaryIO, layout: _Layout) -> None:
-        self._file, self._layout, self._n_samples = Recorded(file), layout, 0
+        self._file, self._layout, self._n_samples = ErrorTrackingFile(file), layout, 0
         with self._errors(opening=True):
             self._sound = sf.SoundFile(
                 self._file,  # type: ignore[arg-type]

@@ -3,7 +3,6 @@
 Each segment of the input is converted alone, with enough of its surroundings for the filter.
 So the result depends neither on how the audio was pushed nor on where decoding started, and the
 clock of soxr, which drifts for ratios such as 44100:44101, starts anew with every segment.
-May import: numpy, soxr, errors.
 """
 
 import math

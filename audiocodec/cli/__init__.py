@@ -2,7 +2,6 @@
 
 Torch is imported only inside the commands that need it, so that --help answers at once; argbind
 only when Ctrl-C is already watched for.
-May import: codec (inside commands), container, errors, argbind, tqdm.
 """
 
 import io

@@ -1,7 +1,7 @@
 """argbind, with what a shell user expects: dashes, operands anywhere, no unknown flags.
 
 argbind's own reading of the command line is not used: it passes over unknown flags, and its
---args.load executes what a YAML file says. May import: argbind, errors, cli.configuration.
+--args.load executes what a YAML file says.
 """
 
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter

@@ -1,7 +1,6 @@
 """Files and trees of files: which input makes which output, and getting through all of them.
 
 One bad file does not stop the others.
-May import: the standard library, tqdm, errors, files, workers.
 """
 
 import os

@@ -1,7 +1,4 @@
-"""`audiocodec compare`: whether two hold the same tokens, and what differs. Without torch.
-
-May import: argbind, errors, cli; tokens only inside the command.
-"""
+"""`audiocodec compare`: whether two hold the same tokens, and what differs. Without torch."""
 
 import traceback
 from json import dumps

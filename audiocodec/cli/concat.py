@@ -1,7 +1,4 @@
-"""`audiocodec concat`: .dac files one after the other, without a model.
-
-May import: argbind, errors, cli; tokens only inside the command. Never torch.
-"""
+"""`audiocodec concat`: .dac files one after the other, without a model."""
 
 import math
 from contextlib import ExitStack

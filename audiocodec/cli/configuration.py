@@ -1,7 +1,4 @@
-"""Flags from YAML files, for --args.load: safely read, checked, and one may build on another.
-
-May import: pyyaml, errors.
-"""
+"""Flags from YAML files, for --args.load: safely read, checked, and one may build on another."""
 
 from argparse import Action
 from collections.abc import Iterable, Mapping
@@ -14,7 +11,7 @@ from audiocodec.errors import ArgumentError
 
 LOAD = "args.load"
 INCLUDE = "$include"  # as argbind writes it
-SHIPPED = Path(__file__).parents[1] / "train" / "conf"
+SHIPPED = Path(__file__).parents[1] / "lab" / "train" / "conf"
 DEEPEST = 8  # includes within includes
 
 

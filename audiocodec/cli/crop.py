@@ -1,7 +1,4 @@
-"""`audiocodec crop`: a part of a .dac file, without a model.
-
-May import: argbind, errors, cli; tokens only inside the command. Never torch.
-"""
+"""`audiocodec crop`: a part of a .dac file, without a model."""
 
 from typing import TYPE_CHECKING
 

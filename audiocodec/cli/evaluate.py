@@ -1,7 +1,4 @@
-"""`audiocodec evaluate`: measure a model beside other codecs, and make a page to listen on.
-
-May import: errors, argbind, cli; evaluate only inside the command.
-"""
+"""`audiocodec evaluate`: measure a model beside other codecs, and make a page to listen on."""
 
 import shlex
 import sys
@@ -16,7 +13,7 @@ from audiocodec.errors import ArgumentError
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
-    from audiocodec.evaluate.contents import Report
+    from audiocodec.lab.evaluate.report_data import Report
 
 
 @argbind.bind(without_prefix=True, positional=True, group="evaluate")
@@ -72,8 +69,8 @@ def evaluate(
         return _analyse([Path(name) for name in words_of(ratings)], Path(out))
     if not data:
         raise ArgumentError("DATA is missing: a folder of clips, a manifest or a sound file")
-    from audiocodec.evaluate.run import Plan, checked
-    from audiocodec.evaluate.run import evaluate as run
+    from audiocodec.lab.evaluate.run import Plan, checked
+    from audiocodec.lab.evaluate.run import evaluate as run
 
     plan = Plan(
         data=Path(data),
@@ -103,10 +100,10 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _write(folder: Path, report: "Report") -> None:
-    from audiocodec.evaluate.listening.choice import blind_clips
-    from audiocodec.evaluate.listening.stimuli import write_listening_test
-    from audiocodec.evaluate.report.page import write_report
-    from audiocodec.evaluate.report.tables import markdown
+    from audiocodec.lab.evaluate.listening.condition_selection import blind_clips
+    from audiocodec.lab.evaluate.listening.stimuli import write_listening_test
+    from audiocodec.lab.evaluate.report.page import write_report
+    from audiocodec.lab.evaluate.report.tables import markdown
 
     if report.heard:
         write_listening_test(folder, "Listening test", blind_clips(report))
@@ -116,8 +113,8 @@ def _write(folder: Path, report: "Report") -> None:
 
 
 def _analyse(ratings: list[Path], folder: Path) -> int:
-    from audiocodec.evaluate.listening.ratings import analyse
-    from audiocodec.evaluate.listening.tables import write_ratings
+    from audiocodec.lab.evaluate.listening.ratings import analyse
+    from audiocodec.lab.evaluate.listening.tables import write_ratings
 
     analysis = analyse(ratings, folder / "listening_key.json")
     write_ratings(folder, analysis)

@@ -1,7 +1,4 @@
-"""`audiocodec export`: a model as ONNX files.
-
-May import: errors, argbind, files, cli; codec and export only inside the command.
-"""
+"""`audiocodec export`: a model as ONNX files."""
 
 from pathlib import Path
 

@@ -1,7 +1,4 @@
-"""Ctrl-C, `kill` and a closed terminal: one line, and nothing half-written is left.
-
-May import: the standard library, cli.messages; loaded before all that is slow.
-"""
+"""Ctrl-C, `kill` and a closed terminal: one line, and nothing half-written is left."""
 
 import math
 import os

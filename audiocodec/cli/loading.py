@@ -1,4 +1,4 @@
-"""Loads a model once a process, however many files follow. May import: codec."""
+"""Loads a model once a process, however many files follow."""
 
 from functools import lru_cache
 

@@ -1,7 +1,4 @@
-"""What the command tells people: one line at a time on standard error, safe for a terminal.
-
-May import: the standard library.
-"""
+"""What the command tells people: one line at a time on standard error, safe for a terminal."""
 
 import sys
 import warnings

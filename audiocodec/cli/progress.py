@@ -1,7 +1,4 @@
-"""A progress bar with the real-time factor and the time left; nothing where nobody looks.
-
-May import: tqdm.
-"""
+"""A progress bar with the real-time factor and the time left; nothing where nobody looks."""
 
 import sys
 from collections.abc import Callable, Iterator

@@ -1,7 +1,4 @@
-"""`audiocodec splice`: a part of one .dac file into another, without a model.
-
-May import: argbind, errors, cli; tokens only inside the command. Never torch.
-"""
+"""`audiocodec splice`: a part of one .dac file into another, without a model."""
 
 import math
 

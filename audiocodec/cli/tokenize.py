@@ -1,7 +1,4 @@
-"""`audiocodec tokenize`: a corpus of audio as shards of tokens.
-
-May import: argbind, tqdm, errors, cli; tokens only inside the command.
-"""
+"""`audiocodec tokenize`: a corpus of audio as shards of tokens."""
 
 import sys
 import time

@@ -1,7 +1,6 @@
 """`audiocodec train`: train a model by the paper's recipe.
 
 Every part of the recipe is a dataclass in train/settings.py, whose fields are the flags here.
-May import: errors, model.config, train.settings, argbind; torch only inside the command.
 """
 
 import inspect
@@ -13,8 +12,7 @@ import argbind
 
 from audiocodec.cli.arguments import GIVEN
 from audiocodec.errors import ArgumentError
-from audiocodec.model.config import ModelConfig
-from audiocodec.train.settings import (
+from audiocodec.lab.train.settings import (
     DiscriminatorSettings,
     LossSettings,
     Optimisation,
@@ -25,6 +23,7 @@ from audiocodec.train.settings import (
     Variants,
     numbers,
 )
+from audiocodec.model.config import ModelConfig
 
 GROUP = "train"
 Settings = TypeVar("Settings")
@@ -131,7 +130,7 @@ def train(
     """
     if not data or not out:
         raise ArgumentError("give --data with at least one source, and --out with a folder")
-    from audiocodec.train.run import Plan, run
+    from audiocodec.lab.train.run import Plan, run
 
     plan = Plan(
         data=_listed(data),

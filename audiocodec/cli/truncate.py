@@ -1,7 +1,4 @@
-"""`audiocodec truncate`: fewer codebooks, without a model.
-
-May import: argbind, errors, files; tokens only inside the command. Never torch.
-"""
+"""`audiocodec truncate`: fewer codebooks, without a model."""
 
 from functools import partial
 

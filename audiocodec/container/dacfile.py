@@ -1,7 +1,4 @@
-"""What a Python user holds: the header and all codes of a .dac file.
-
-May import: numpy, errors, files, container.
-"""
+"""What a Python user holds: the header and all codes of a .dac file."""
 
 import os
 from dataclasses import dataclass, replace

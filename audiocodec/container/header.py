@@ -1,6 +1,6 @@
 """The header of a .dac file: all that a decoder needs, checked when made and when read.
 
-Follows FORMAT.md, which wins where they differ. May import: the standard library, errors, files.
+Follows FORMAT.md, which wins where they differ.
 """
 
 import math

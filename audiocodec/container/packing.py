@@ -1,7 +1,4 @@
-"""Codes as bits: each code in its fewest bits, most significant bit first, without gaps.
-
-May import: numpy.
-"""
+"""Codes as bits: each code in its fewest bits, most significant bit first, without gaps."""
 
 import numpy as np
 

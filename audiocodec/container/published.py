@@ -3,7 +3,6 @@
 The pickle is read by an unpickler that admits what numpy arrays, numbers and strings need, builds
 them itself and refuses every other name, so nothing in the file can be executed. What it may ask
 the unpickler to do is looked through before, because a pickle of 15 bytes can ask for gigabytes.
-May import: numpy, errors, files, container.header.
 """
 
 import io

@@ -1,7 +1,7 @@
 """Reads .dac files: header, then blocks in order or by time; says what is damaged.
 
 Follows FORMAT.md, which wins where they differ. Counts in frames. Nothing that a file declares
-is believed before it is checked. May import: numpy, errors, files, container.
+is believed before it is checked.
 """
 
 import io

@@ -1,7 +1,6 @@
 """The records behind the header, as bytes: blocks of codes, and the end record with the index.
 
-Follows FORMAT.md, which wins where they differ. May import: numpy, files,
-container.header, container.packing.
+Follows FORMAT.md, which wins where they differ.
 """
 
 import struct

@@ -1,6 +1,6 @@
 """Writes .dac files: header, blocks as they become full, end record. Never seeks.
 
-Follows FORMAT.md, which wins where they differ. May import: numpy, errors, files, container.
+Follows FORMAT.md, which wins where they differ.
 """
 
 import io

@@ -3,7 +3,7 @@
 from audiocodec.engine.blocks import BLOCK_FRAMES, StreamDecoder, StreamEncoder, as_tensor
 from audiocodec.engine.precision import Precision, pick_device
 from audiocodec.engine.windows import (
-    ManyEncoder,
+    BatchEncoder,
     WindowDecoder,
     WindowEncoder,
     window_frames,
@@ -13,7 +13,7 @@ __all__ = [
     "BLOCK_FRAMES",
     "Decoder",
     "Encoder",
-    "ManyEncoder",
+    "BatchEncoder",
     "Precision",
     "StreamDecoder",
     "StreamEncoder",

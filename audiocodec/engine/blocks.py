@@ -4,7 +4,6 @@ Blocks are cut from the start of the signal, so the arithmetic, and with it ever
 code, does not depend on how the audio was fed.
 
 Shapes: B batch (channels of one programme are items of a batch), N codebooks, T any length.
-May import: torch, model, engine.stream, arguments, errors.
 """
 
 from collections.abc import Iterator
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from audiocodec.arguments import whole
 from audiocodec.engine.precision import Precision
 from audiocodec.engine.stream import Setting, stream_of
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.model.network import DAC
+from audiocodec.validation import check_int
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +58,7 @@ class _Network:
     def __init__(
         self, model: DAC, network: nn.Module, batch: int, precision: Precision, padded: bool = True
     ) -> None:
-        if whole(batch, "channels") < 1:
+        if check_int(batch, "channels") < 1:
             raise ArgumentError(f"{batch} channels; at least 1 is needed")
         weight = next(network.parameters())
         self.batch, self.precision, self.device = batch, precision, weight.device
@@ -235,7 +234,7 @@ def no_samples(batch: int) -> Tensor:
 
 def checked_block(frames: int) -> int:
     """The frames of a block. Raises ArgumentError."""
-    if whole(frames, "block_frames") < 1:
+    if check_int(frames, "block_frames") < 1:
         raise ArgumentError(f"blocks of {frames} frames; at least 1 is needed")
     return frames
 

@@ -3,10 +3,9 @@
 The kernels for a CPU (_kernels.c) are built when the package is installed and a C compiler is at
 hand; they compute in float32. On CUDA, Triton compiles Snake and convolutions where torch brought
 it. In all other cases torch makes both, in several passes over memory, and no convolution is
-transformed (engine.packing). They round differently.
+transformed (engine.conv_layouts). They round differently.
 
 Shapes: T time steps, C channels, P points of a transform, M tiles.
-May import: torch, model.layers, engine.kept, engine.transform, engine.triton_kernels.
 """
 
 import warnings
@@ -16,8 +15,8 @@ from importlib.util import find_spec
 import torch
 from torch import Tensor
 
-from audiocodec.engine.kept import Kept
 from audiocodec.engine.transform import Transform
+from audiocodec.engine.weight_cache import WeightCache
 from audiocodec.model.layers import Snake
 
 try:
@@ -97,7 +96,7 @@ class SnakeRows:
         return self.alpha.data_ptr(), self.inverse.data_ptr()
 
 
-_ROWS: Kept[SnakeRows] = Kept()
+_ROWS: WeightCache[SnakeRows] = WeightCache()
 
 
 def tiles_in(x: Tensor, shape: Transform, dilation: int, first: int, out: Tensor) -> None:

@@ -1,7 +1,4 @@
-"""How exact the arithmetic is, decided once and applied around every block.
-
-May import: torch, errors.
-"""
+"""How exact the arithmetic is, decided once and applied around every block."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager

@@ -7,7 +7,6 @@ convolutions have not caught up with. Zeros are padded where the signal begins a
 else. Unpadded streams leave them out: that is how the published tool decodes its windows.
 
 Shapes: B batch, T time steps, C channels, which lie side by side: (B, T, C); any T, 0 too.
-May import: torch, model, engine.kernels, engine.packing, engine.precision.
 """
 
 from collections.abc import Iterator
@@ -17,8 +16,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from audiocodec.engine.conv_layouts import pack
 from audiocodec.engine.kernels import SnakeRows
-from audiocodec.engine.packing import pack
 from audiocodec.engine.precision import Arithmetic
 from audiocodec.model.decoder import Decoder, DecoderStage
 from audiocodec.model.encoder import Encoder, EncoderStage

@@ -4,7 +4,6 @@ Rows of channels as everywhere in the engine. Matrix products run on tensor core
 in three products of TF32, which together are as exact as one of float32: a number is the sum of
 two of TF32, and only the product of the two small parts is left out ("Recovering single precision
 accuracy from Tensor Cores", Ootomo and Yokota, 2022).
-May import: torch, triton.
 """
 
 import torch

@@ -7,7 +7,6 @@ of a GPU.
 A result is fetched when the next windows are on their way, so that copies and computing overlap.
 
 Shapes: B batch, C channels, T steps.
-May import: torch, model, engine.blocks, engine.graphs, engine.precision.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ import torch
 from torch import Tensor
 
 from audiocodec.engine.blocks import StreamDecoder, StreamEncoder
-from audiocodec.engine.graphs import Repeated
+from audiocodec.engine.cuda_graphs import CUDAGraphed
 from audiocodec.engine.precision import Precision
 from audiocodec.model.network import DAC
 
@@ -42,7 +41,7 @@ class Cut(NamedTuple):
     spans: list[tuple[int, int]]  # the steps of each that are wanted: the first, and how many
 
 
-class Cutter:
+class WindowSplitter:
     """Cuts what is pushed into overlapping windows, as they become complete.
 
     All are as wide: the first begins and the last ends where the signal does, and gives what the
@@ -114,8 +113,8 @@ class WindowEncoder:
         self.stream = self.open(batch)  # knows what samples may be, and encodes none
         self.hop, reach = model.config.hop, model.config.encoder_reach
         context = -(-reach // self.hop) * self.hop
-        self.cutter = Cutter(window_frames * self.hop, context, max(1, WINDOWS // batch))
-        self.encode = Repeated(partial(_encoded, self.open))
+        self.cutter = WindowSplitter(window_frames * self.hop, context, max(1, WINDOWS // batch))
+        self.encode = CUDAGraphed(partial(_encoded, self.open))
         self.results = Results()
 
     @property
@@ -166,8 +165,8 @@ class WindowDecoder:
         self.stream = self.open(batch)  # knows what codes may be, and decodes none
         self.hop = model.config.hop
         context = model.config.decoder_context
-        self.cutter = Cutter(window_frames, context, max(1, WINDOWS // batch))
-        self.decode = Repeated(partial(_decoded, self.open))
+        self.cutter = WindowSplitter(window_frames, context, max(1, WINDOWS // batch))
+        self.decode = CUDAGraphed(partial(_decoded, self.open))
         self.results = Results()
 
     @torch.no_grad()
@@ -199,7 +198,7 @@ class WindowDecoder:
         return torch.cat(parts, dim=-1)
 
 
-class ManyEncoder:
+class BatchEncoder:
     """Codes of many signals, of which equal-shaped windows are encoded side by side.
 
     No signal is filled up to the length of another. A signal shorter than a window waits for one
@@ -217,7 +216,7 @@ class ManyEncoder:
         self.stream = self.open(1)  # knows what samples may be, and encodes none
         self.hop, self.size = model.config.hop, window_frames
         self.context = -(-model.config.encoder_reach // self.hop)
-        self.encode = Repeated(partial(_encoded, self.open))
+        self.encode = CUDAGraphed(partial(_encoded, self.open))
         self.waiting: dict[int, list[tuple[int, int, Piece]]] = {}  # by frames in a window
         self.codes: dict[int, list[Tensor | None]] = {}  # of the signals that are not given yet
         self.n_signals = self.n_waiting = 0
@@ -252,7 +251,7 @@ class ManyEncoder:
 
     def _pieces(self, x: Tensor) -> list["Piece"]:
         """Windows, each with the frames of it that the others do not give."""
-        cutter = Cutter(self.size * self.hop, self.context * self.hop, WINDOWS)
+        cutter = WindowSplitter(self.size * self.hop, self.context * self.hop, WINDOWS)
         return [
             Piece(window, first // self.hop, (first + n) // self.hop)
             for cut in (*cutter.push(x[None, None]), *cutter.end())
@@ -295,7 +294,7 @@ def _decoded(new_stream: Callable[[int], StreamDecoder], x: Tensor) -> Tensor:
     return new_stream(len(x)).step(x, last=True)
 
 
-def in_turns(work: Repeated, x: Tensor, width: int) -> Tensor:
+def in_turns(work: CUDAGraphed, x: Tensor, width: int) -> Tensor:
     """Do it to no more items at once than what WINDOWS of this width amount to."""
     most = max(1, WINDOWS * width // x.shape[-1])
     if len(x) <= most:

@@ -1,7 +1,6 @@
 """Export: the networks as ONNX files, for programs that have neither torch nor this package.
 
-A guest of the core. May import: codec and everything below it; onnx and onnxruntime once an
-export has begun.
+A guest of the core.
 """
 
 from audiocodec.export.exporting import Exported, export_onnx

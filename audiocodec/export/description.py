@@ -1,7 +1,4 @@
-"""What is said of exported files: in each of them, in model.json, and in README.md.
-
-May import: codec.
-"""
+"""What is said of exported files: in each of them, in model.json, and in README.md."""
 
 import json
 from typing import Any

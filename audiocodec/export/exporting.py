@@ -1,7 +1,4 @@
-"""Writes a model as ONNX files, compares them with torch, and keeps them if they agree.
-
-May import: codec, errors, model, export; onnx and onnxruntime once they are known to be there.
-"""
+"""Writes a model as ONNX files, compares them with torch, and keeps them if they agree."""
 
 import os
 from collections.abc import Iterator

@@ -4,7 +4,7 @@ The graph is written operator by operator, not traced. So it holds no more than 
 every length in it is free, a crop is an attribute of its convolution, it has the same bytes
 whatever torch's release, and torch's own exporter with its packages is not needed.
 
-Shapes: B batch, C channels, T time steps. May import: torch, numpy, onnx, model.
+Shapes: B batch, C channels, T time steps.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,6 @@
 """The two graphs: samples to codes, and codes to samples.
 
 Shapes: B batch, D latent channels, d codebook channels, K codebook size, N codebooks, T frames.
-May import: torch, numpy, onnx, model, export.graph.
 """
 
 from collections.abc import Sequence

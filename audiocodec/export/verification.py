@@ -1,7 +1,4 @@
-"""Whether ONNX files compute what torch does, on short and long noise.
-
-May import: torch, numpy, onnxruntime, errors, codec.
-"""
+"""Whether ONNX files compute what torch does, on short and long noise."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,4 @@
-"""What a codec's networks look like; everything that follows from the strides is computed.
-
-May import: the standard library, errors.
-"""
+"""What a codec's networks look like; everything that follows from the strides is computed."""
 
 import json
 import math

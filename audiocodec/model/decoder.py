@@ -1,4 +1,4 @@
-"""From latents back to samples (paper, section 3.1). May import: torch, model."""
+"""From latents back to samples (paper, section 3.1)."""
 
 from torch import Tensor, nn
 

@@ -1,4 +1,4 @@
-"""From samples to latents (paper, section 3.1). May import: torch, model."""
+"""From samples to latents (paper, section 3.1)."""
 
 from torch import Tensor, nn
 

@@ -1,6 +1,6 @@
 """The building blocks of encoder and decoder (paper, section 3.1).
 
-Shapes: B batch, C channels, T time steps. May import: torch, model.config.
+Shapes: B batch, C channels, T time steps.
 """
 
 import torch

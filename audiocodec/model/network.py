@@ -1,4 +1,4 @@
-"""Encoder, quantizer and decoder as one trainable module. May import: torch, model."""
+"""Encoder, quantizer and decoder as one trainable module."""
 
 import hashlib
 from typing import NamedTuple

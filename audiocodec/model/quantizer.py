@@ -1,7 +1,6 @@
 """Residual vector quantization with factorized, l2-normalized codes (paper, section 3.2).
 
 Shapes: B batch, D latent channels, d codebook channels, K codebook size, N codebooks, T frames.
-May import: torch, model.
 """
 
 from collections.abc import Sequence

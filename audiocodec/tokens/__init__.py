@@ -7,7 +7,6 @@
     editing      token files and shards cut and joined, without re-encoding
 
 Names are imported from where they lie when they are first used: editing needs no torch.
-May import: importlib.
 """
 
 from importlib import import_module

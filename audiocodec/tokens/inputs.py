@@ -2,8 +2,6 @@
 
 An item is a recording or an excerpt of one. Listing opens no sound file. What is wrong with one
 item is told when the item is opened, so that it does not stop the others.
-May import: numpy, soundfile, audio, errors, files, listing, tokens.shards; pyarrow inside
-functions.
 """
 
 import gzip
@@ -24,7 +22,7 @@ import numpy as np
 import soundfile as sf
 
 from audiocodec.audio import AudioSource, open_audio
-from audiocodec.audio.io import BLOCK_SAMPLES, Recorded, Samples
+from audiocodec.audio.io import BLOCK_SAMPLES, ErrorTrackingFile, Samples
 from audiocodec.errors import ArgumentError, AudioError, OutputError
 from audiocodec.files import SPOOL_BYTES
 from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
@@ -407,7 +405,7 @@ def _from_sample(item: Item, audio: AudioSource, first: int) -> Iterator[Samples
     """The samples from `first` on: sought where that is exact, else read and dropped."""
     try:
         with open(item.path, "rb") as file:
-            recorded = Recorded(file)
+            recorded = ErrorTrackingFile(file)
             with sf.SoundFile(recorded) as sound:  # type: ignore[arg-type]
                 if _is_exact(sound) and first <= sound.frames:
                     yield from _sought(sound, recorded, first, audio.name)
@@ -424,7 +422,9 @@ def _is_exact(sound: sf.SoundFile) -> bool:
     return known and sound.format in EXACT_FORMATS and sound.subtype in EXACT_SUBTYPES
 
 
-def _sought(sound: sf.SoundFile, recorded: Recorded, first: int, name: str) -> Iterator[Samples]:
+def _sought(
+    sound: sf.SoundFile, recorded: ErrorTrackingFile, first: int, name: str
+) -> Iterator[Samples]:
     def next_block() -> Samples:
         with recorded.watching():
             return sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)

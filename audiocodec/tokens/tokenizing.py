@@ -10,7 +10,6 @@ In the folder `out` afterwards:
 A shard holds at most `shard_rows` items, fewer where these are long: it ends when its sound files
 have 64 MiB together. Killed at any moment and started again, a job ends with the same bytes as one
 that nobody disturbed. At most the shards that were being made are made anew.
-May import: codec and all below it, tokens.
 """
 
 import os

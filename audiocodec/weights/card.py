@@ -1,4 +1,4 @@
-"""The model card that travels with saved weights. May import: model.config."""
+"""The model card that travels with saved weights."""
 
 from audiocodec.model.config import ModelConfig
 

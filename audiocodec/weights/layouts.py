@@ -1,10 +1,8 @@
 """Three layouts of the same parameters, made into one: our names, weight norm folded.
 
-    published      .pth of descript-audio-codec: numbered blocks, weight-normalized
-    transformers   DacModel's names, folded (or parametrized, if weight norm was applied again)
-    ours           the names of audiocodec.model
-
-May import: torch, model, errors.
+published      .pth of descript-audio-codec: numbered blocks, weight-normalized
+transformers   DacModel's names, folded (or parametrized, if weight norm was applied again)
+ours           the names of audiocodec.model
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The models that have a name here. May import: model.config.
+"""The models that have a name here.
 
 Configurations are those of the published training recipes; a loaded file's own always wins.
 """

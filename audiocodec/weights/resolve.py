@@ -1,7 +1,4 @@
-"""From a name, a hub id, a folder or a file to files on this disk.
-
-May import: huggingface_hub, errors, weights.registry.
-"""
+"""From a name, a hub id, a folder or a file to files on this disk."""
 
 import os
 import re

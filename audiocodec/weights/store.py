@@ -1,7 +1,4 @@
-"""Reads a model from a folder or a file, whatever its layout, and writes our own.
-
-May import: torch, safetensors, model, errors, files, weights.layouts.
-"""
+"""Reads a model from a folder or a file, whatever its layout, and writes our own."""
 
 import json
 import pickle

@@ -1,4 +1,4 @@
-"""Puts a saved model on the Hugging Face Hub. May import: huggingface_hub, errors."""
+"""Puts a saved model on the Hugging Face Hub."""
 
 from pathlib import Path
 

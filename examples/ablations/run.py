@@ -25,13 +25,13 @@ from tqdm import tqdm
 
 from audiocodec.cli import train as _flags  # noqa: F401  binds the flags
 from audiocodec.cli.configuration import settings_of
-from audiocodec.evaluate.clips import find_clips, make_reference, read_clip
-from audiocodec.evaluate.summary import interval
-from audiocodec.measures.spectral import mel_distance, stft_loss
-from audiocodec.measures.usage import CodebookUsage
-from audiocodec.measures.waveform import capped_si_sdr
+from audiocodec.lab.evaluate.clips import find_clips, make_reference, read_clip
+from audiocodec.lab.evaluate.summary import interval
+from audiocodec.lab.measures.spectral import mel_distance, stft_loss
+from audiocodec.lab.measures.usage import CodebookUsage
+from audiocodec.lab.measures.waveform import capped_si_sdr
+from audiocodec.lab.train import checkpoints
 from audiocodec.model.network import DAC
-from audiocodec.train import checkpoints
 
 HERE = Path(__file__).parent
 SECONDS = 10.0  # of a longer clip

@@ -10,7 +10,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
-from audiocodec.train.logs import read_log
+from audiocodec.lab.train.logs import read_log
 
 mpl.use("svg")
 from matplotlib import pyplot as plt

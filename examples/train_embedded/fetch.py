@@ -97,9 +97,7 @@ def rendered(scores: list[tuple[str, Path]], font: Path, work: Path, out: Path) 
         yield Job((wav,), target, _row(target, out, "music", package, score.name, md5))
 
 
-def _row(
-    target: Path, out: Path, kind: str, package: str, source: str, md5: str
-) -> dict[str, str]:
+def _row(target: Path, out: Path, kind: str, package: str, source: str, md5: str) -> dict[str, str]:
     known = {"path": target.relative_to(out).as_posix(), "class": kind, "package": package}
     owner = {"licence": PACKAGES[package].licence, "author": PACKAGES[package].authors}
     return known | owner | {"source": source, "md5": md5}

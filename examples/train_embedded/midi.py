@@ -70,9 +70,7 @@ def render(sound_font: Path, score: Path, wav: Path) -> None:
     """Render the opening of a score, MOST_SECONDS at most, in stereo."""
     command = ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", str(RATE), "-O", "s16", "-T", "raw"]
     command += ["-F", "-", str(sound_font), str(score)]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
         raw = process.stdout.read(MOST_SECONDS * RATE * 4) if process.stdout else b""
         process.kill()
     samples = np.frombuffer(raw[: len(raw) // 4 * 4], "<i2").reshape(-1, 2)

@@ -1,6 +1,6 @@
 """The table "Training data" of a model card, from the manifest that fetch.py wrote.
 
-    python examples/train_embedded/sources_table.py DIR/manifest.csv
+python examples/train_embedded/sources_table.py DIR/manifest.csv
 """
 
 import csv

@@ -14,7 +14,7 @@ import soundfile as sf
 import torch
 
 from audiocodec.audio import open_audio
-from audiocodec.audio.io import BLOCK_SAMPLES, Recorded
+from audiocodec.audio.io import BLOCK_SAMPLES, ErrorTrackingFile
 from audiocodec.errors import ArgumentError, AudioError
 
 RATE = 44100
@@ -372,7 +372,7 @@ def test_ctrl_c_while_reading_gets_out(tmp_path):
 def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch, reads):
     """It may come in soundfile's own lines, before ours are called; soundfile would print it."""
     path = saved(tmp_path / "a.wav", noise(900_000))
-    left, read, before = [reads], Recorded.read, sys.unraisablehook
+    left, read, before = [reads], ErrorTrackingFile.read, sys.unraisablehook
 
     def interrupted(self, n_bytes):
         left[0] -= 1
@@ -380,7 +380,7 @@ def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch, read
             raise KeyboardInterrupt
         return read(self, n_bytes)
 
-    monkeypatch.setattr(Recorded, "read", interrupted)
+    monkeypatch.setattr(ErrorTrackingFile, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         read_all(path)
     assert sys.unraisablehook is before

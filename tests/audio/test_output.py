@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec.audio import audio_output, output, write_audio
-from audiocodec.audio.io import Recorded
+from audiocodec.audio.io import ErrorTrackingFile
 from audiocodec.errors import ArgumentError, OutputError, OutputExists
 
 RATE = 44100
@@ -307,7 +307,7 @@ def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch):
     def interrupted(self, data):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Recorded, "write", interrupted)
+    monkeypatch.setattr(ErrorTrackingFile, "write", interrupted)
     with pytest.raises(KeyboardInterrupt), audio_output(tmp_path / "a.wav", 8000, 1) as output:
         output.write(np.zeros((500_000, 1)))
     assert list(tmp_path.iterdir()) == []

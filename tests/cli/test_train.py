@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec import Codec
-from audiocodec.train.logs import read_log
+from audiocodec.lab.train.logs import read_log
 
 SMALL = """
 sample_rate: 16000

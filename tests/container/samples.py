@@ -1,4 +1,4 @@
-"""Small files for the tests of the container. May import: numpy, audiocodec.container."""
+"""Small files for the tests of the container."""
 
 import io
 from dataclasses import replace

@@ -10,16 +10,16 @@ from torch.nn.functional import conv1d
 from triton import language as tl
 from triton.runtime.interpreter import InterpreterBuilder, TensorHandle
 
-from audiocodec.engine import packing
-from audiocodec.engine.kept import Kept
+from audiocodec.engine import conv_layouts
+from audiocodec.engine.conv_layouts import Fused, pack
 from audiocodec.engine.kernels import SnakeRows
-from audiocodec.engine.packing import Fused, pack
 from audiocodec.engine.precision import Arithmetic
 from audiocodec.engine.triton_kernels import convolve, snake, tf32_parts, try_out
+from audiocodec.engine.weight_cache import WeightCache
 from audiocodec.engine.windows import WindowDecoder, WindowEncoder
 from tests.conftest import noise
+from tests.engine.test_conv_layouts import BFLOAT16, EXACT, directly, layers, through
 from tests.engine.test_kernels import exactly, seeded, snake_of
-from tests.engine.test_packing import BFLOAT16, EXACT, directly, layers, through
 from tests.engine.test_streams import MODELS
 from tests.engine.test_windows import decoded, encoded
 
@@ -51,8 +51,8 @@ def tensor_cores(monkeypatch):
 @pytest.fixture
 def fused(monkeypatch):
     """Convolutions are laid out as on a GPU with tensor cores."""
-    monkeypatch.setattr(packing, "triton_works", lambda *_: True)
-    monkeypatch.setattr(packing, "_KNOWN", Kept())
+    monkeypatch.setattr(conv_layouts, "triton_works", lambda *_: True)
+    monkeypatch.setattr(conv_layouts, "_KNOWN", WeightCache())
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiocodec.engine import windows
-from audiocodec.engine.windows import Cutter, ManyEncoder, WindowDecoder, WindowEncoder
+from audiocodec.engine.windows import BatchEncoder, WindowDecoder, WindowEncoder, WindowSplitter
 from audiocodec.errors import ArgumentError, CodesError
 from tests.conftest import noise
 from tests.engine.test_streams import MODELS, cut, cuts, decoded, encoded
@@ -24,7 +24,7 @@ aligned = st.sampled_from([model for (_, name), model in MODELS.items() if name 
 def test_windows_hold_every_step_once_and_what_is_around_it(size, context, n, most, sizes):
     """Whatever is pushed: the wanted parts make up the signal, the rest is its neighbourhood."""
     signal = torch.arange(1, n + 1)[None, None]
-    cutter = Cutter(size, context, most)
+    cutter = WindowSplitter(size, context, most)
     found = [window for part in cut(signal, sizes) for window in cutter.push(part)]
     found += cutter.end()
     position, width = 0, size + 2 * context
@@ -98,7 +98,7 @@ def watched(work, sizes):
 def test_many_signals_together_have_the_codes_of_each_alone(model, lengths, window):
     """Of any lengths, in their order, none filled up to another."""
     signals = [noise(n, seed=i)[0, 0] for i, n in enumerate(lengths)]
-    together = ManyEncoder(model, window_frames=window)
+    together = BatchEncoder(model, window_frames=window)
     codes = [row for signal in signals for row in together.push(signal)]
     codes += together.flush()
     assert len(codes) == len(signals)

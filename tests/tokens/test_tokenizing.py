@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec import Codec, files
-from audiocodec.engine import ManyEncoder
+from audiocodec.engine import BatchEncoder
 from audiocodec.errors import ArgumentError, AudioError, OutputError
 from audiocodec.tokens import open_shards, tokenize
 from audiocodec.tokens.inputs import items_of, open_item
@@ -73,7 +73,7 @@ def test_windows_of_several_items_side_by_side_make_the_same_shards(
     tokenize(corpus, tmp_path / "alone", model=model)
 
     def encode_many(codec, signals, n_codebooks=None):
-        together = ManyEncoder(codec.model, n_codebooks, window_frames=20)
+        together = BatchEncoder(codec.model, n_codebooks, window_frames=20)
         for wave in signals:
             yield from together.push(wave)
         yield from together.flush()

@@ -1,16 +1,14 @@
 """Training input: rows of token shards as samples and batches, map style and iterable.
 
-    from torch.utils.data import DataLoader
-    from audiocodec.tokens.dataset import IterableTokenDataset, TokenDataset, collate
+from torch.utils.data import DataLoader
+from audiocodec.tokens.dataset import IterableTokenDataset, TokenDataset, collate
 
-    rows = TokenDataset("tokens/", frames=512)
-    loader = DataLoader(IterableTokenDataset(rows), 16, collate_fn=collate, num_workers=2)
-    for epoch in range(10):
-        rows.set_epoch(epoch)
-        for batch in loader:  # batch.codes int64 (16, n_codebooks, 512)
-            ...
-
-May import: numpy, torch, errors, tokens.shards.
+rows = TokenDataset("tokens/", frames=512)
+loader = DataLoader(IterableTokenDataset(rows), 16, collate_fn=collate, num_workers=2)
+for epoch in range(10):
+    rows.set_epoch(epoch)
+    for batch in loader:  # batch.codes int64 (16, n_codebooks, 512)
+        ...
 """
 
 from audiocodec.tokens.dataset.collating import TokenBatch, collate

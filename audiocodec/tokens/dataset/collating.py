@@ -1,6 +1,4 @@
-"""Samples of different lengths become one batch with lengths and mask. May import: numpy, torch,
-errors, tokens.dataset.mapped.
-"""
+"""Samples of different lengths become one batch with lengths and mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple

@@ -6,7 +6,7 @@ the rank's: they share nothing, leave nothing out, and each opens few shards. Ea
 stretch in a buffer: of the rows that wait there a random one leaves, and the next of the line takes
 its place. So shards are read from front to back, and rows mix over about the length of the buffer.
 
-Source of shuffling in a buffer: tf.data and WebDataset do the same. May import: numpy, errors.
+Source of shuffling in a buffer: tf.data and WebDataset do the same.
 """
 
 from collections.abc import Iterable, Iterator

@@ -7,8 +7,6 @@ items by itself (accelerate: rank=0, world_size=1).
 DistributedDataParallel waits for ever when a process runs out of batches before the others. With
 equal=True all processes get as many rows, and so as many batches, if batch size and workers are
 alike; fewer than world_size rows are left out, other ones in every epoch.
-
-May import: numpy, torch, errors, tokens.dataset.
 """
 
 import os

@@ -11,8 +11,6 @@ rate, all lengths are exact. Where it has not, a frame is no whole number of sam
 is moved by some frames then has its samples at most half a sample off, and after several edits in
 a row the length may be one sample off for each. Parts cut at one frame and concatenated again
 give the length they came from (one sample more where the last frame held less than one).
-
-May import: tokens.editing.
 """
 
 from audiocodec.tokens.editing.comparing import Comparison, Difference, compare

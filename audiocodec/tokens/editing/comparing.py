@@ -1,7 +1,4 @@
-"""Compare the codes of two .dac files, block by block.
-
-May import: the standard library, numpy, container, tokens.editing.
-"""
+"""Compare the codes of two .dac files, block by block."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass

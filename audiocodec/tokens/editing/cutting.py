@@ -1,7 +1,4 @@
-"""Crop, concatenate, splice and truncate .dac files, block by block: memory does not grow.
-
-May import: the standard library, errors, container, tokens.editing.
-"""
+"""Crop, concatenate, splice and truncate .dac files, block by block: memory does not grow."""
 
 import math
 from collections.abc import Sequence

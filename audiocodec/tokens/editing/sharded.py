@@ -1,7 +1,4 @@
-"""Truncate and compare shards of tokens, of any of their formats, row by row.
-
-May import: the standard library, numpy, errors, tokens.shards, tokens.editing.
-"""
+"""Truncate and compare shards of tokens, of any of their formats, row by row."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""Files to edit and to write, opened: a path, a binary file object or a pipe.
-
-May import: numpy, errors, files, container.
-"""
+"""Files to edit and to write, opened: a path, a binary file object or a pipe."""
 
 import os
 from collections.abc import Iterator

@@ -1,7 +1,4 @@
-"""Ranges of a sound, in seconds or frames, and how many samples of sound frames are.
-
-May import: the standard library, errors, container.
-"""
+"""Ranges of a sound, in seconds or frames, and how many samples of sound frames are."""
 
 import math
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """The items of a part become rows: read and resampled in one thread, encoded in another.
 
 Each item goes the road of Codec.compress, alone: so its codes are those of encoding it alone.
-May import: torch, numpy, codec, compression, container, audio, errors, tokens.
 """
 
 from collections import deque

@@ -10,7 +10,6 @@
 A part of the items is done when its shard is there, or when its errors tell of all its items and
 there is no shard to write. Every file is written beside and renamed, the errors of a part ahead
 of its shard; so a run that is killed at any moment leaves parts that are done and parts to do anew.
-May import: errors, files, tokens.inputs, tokens.shards.
 """
 
 import fcntl

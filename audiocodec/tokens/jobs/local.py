@@ -1,7 +1,4 @@
-"""The parts of a job on this machine: in this process, or in several on the CPU.
-
-May import: torch, workers, tokens.jobs.
-"""
+"""The parts of a job on this machine: in this process, or in several on the CPU."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool

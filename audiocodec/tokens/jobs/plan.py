@@ -1,7 +1,4 @@
-"""What there is to do: inputs listed once and cut into parts; a restart must find the same.
-
-May import: errors, files, tokens.inputs, tokens.shards, tokens.jobs.folder.
-"""
+"""What there is to do: inputs listed once and cut into parts; a restart must find the same."""
 
 import json
 import os

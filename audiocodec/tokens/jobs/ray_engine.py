@@ -2,7 +2,6 @@
 
 Actors write their shards to the folder of the job, which all machines must share. Ray restarts
 an actor that dies and gives its part to it, or to another, again.
-May import: tokens.jobs; ray inside functions.
 """
 
 import logging

@@ -1,11 +1,9 @@
 """Patterns: codes (n_codebooks, frames) as the streams of tokens that a language model reads.
 
-    pattern = delay(8)
-    vocabulary = Vocabulary.shared(8)
-    tokens = pattern.apply(codes, vocabulary)    # (n_streams, n_steps)
-    codes = pattern.invert(tokens, vocabulary)   # (n_codebooks, frames), exactly
-
-May import: numpy, torch, errors.
+pattern = delay(8)
+vocabulary = Vocabulary.shared(8)
+tokens = pattern.apply(codes, vocabulary)    # (n_streams, n_steps)
+codes = pattern.invert(tokens, vocabulary)   # (n_codebooks, frames), exactly
 """
 
 from audiocodec.tokens.patterns.kinds import (

@@ -1,6 +1,6 @@
 """Takes integer arrays of numpy and of torch, and gives back the same kind.
 
-Patterns compute in numpy alone, so that there is one path. May import: numpy, torch, errors.
+Patterns compute in numpy alone, so that there is one path.
 """
 
 from typing import TypeVar

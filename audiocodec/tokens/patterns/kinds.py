@@ -1,4 +1,4 @@
-"""The patterns that published models use. May import: errors, tokens.patterns.
+"""The patterns that published models use.
 
 Codebook k, frame t written as k.t, for 3 codebooks:
 

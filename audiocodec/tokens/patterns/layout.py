@@ -1,7 +1,4 @@
-"""Where each code of so many frames stands: which stream, which step.
-
-May import: numpy, errors, tokens.patterns.vocabulary.
-"""
+"""Where each code of so many frames stands: which stream, which step."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

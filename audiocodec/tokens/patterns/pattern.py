@@ -1,7 +1,4 @@
-"""A pattern: an exact, invertible way from codes to streams of tokens.
-
-May import: numpy, errors, the parts of tokens.patterns below it.
-"""
+"""A pattern: an exact, invertible way from codes to streams of tokens."""
 
 from bisect import bisect_left
 from dataclasses import dataclass

@@ -1,7 +1,4 @@
-"""Inverts a pattern while a model makes the tokens: frames come out as soon as they are complete.
-
-May import: numpy, errors, tokens.patterns.arrays, layout and vocabulary.
-"""
+"""Inverts a pattern while a model makes the tokens: frames come out as soon as complete."""
 
 from typing import TYPE_CHECKING
 

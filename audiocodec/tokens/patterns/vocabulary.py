@@ -1,7 +1,4 @@
-"""Which token stands for which code, and which for no code at all.
-
-May import: numpy, errors.
-"""
+"""Which token stands for which code, and which for no code at all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,6 @@
 """What all rows of a shard share: the model, and the types of the carried columns.
 
 With a row it makes a complete .dac file, and so it checks rows, those written and those read.
-May import: numpy, errors, container, tokens.shards.row.
 """
 
 import json

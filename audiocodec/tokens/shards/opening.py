@@ -1,7 +1,4 @@
-"""Shards of any format as one long table of rows.
-
-May import: numpy, errors, tokens.shards.
-"""
+"""Shards of any format as one long table of rows."""
 
 import os
 from collections import OrderedDict

@@ -5,7 +5,6 @@ fingerprint, gain, then what is carried along. codes is a list of uint16 in the 
 codebook, frame; the schema's metadata say so, and hold the ShardHeader as JSON.
 Row groups are small, because a row group is what is read to get at one row. Their codes are stored
 by dictionary: about as many bits each as in a .dac file.
-May import: numpy, errors, files, tokens.shards; pyarrow inside functions.
 """
 
 import json

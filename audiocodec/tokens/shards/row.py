@@ -1,7 +1,4 @@
-"""One row of tokens: the codes of one recording, and all that decoding them needs.
-
-May import: numpy, errors, container.
-"""
+"""One row of tokens: the codes of one recording, and all that decoding them needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -2,7 +2,6 @@
 
 Tensors go by the rows' ids. The metadata, one text `audiocodec.tokens`, is the ShardHeader as JSON
 with `rows`: all of each row but its codes, in order.
-May import: numpy, safetensors, errors, files, tokens.shards.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""What the readers of all formats share: files that open when needed, errors of one line.
-
-May import: numpy, errors, tokens.shards.header, tokens.shards.row.
-"""
+"""What the readers of all formats share: files that open when needed, errors of one line."""
 
 import json
 import os

@@ -1,7 +1,4 @@
-"""Members of a tar, by their places: nothing is extracted, and no header is believed.
-
-May import: the standard library, files.
-"""
+"""Members of a tar, by their places: nothing is extracted, and no header is believed."""
 
 import tarfile
 import zlib

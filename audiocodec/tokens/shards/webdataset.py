@@ -1,7 +1,6 @@
 """Shards of tokens as WebDataset tars: KEY.dac, a complete .dac file, and KEY.json for each row.
 
 The JSON holds id, source and what is carried along; the rest stands in the .dac file.
-May import: numpy, errors, container, tokens.shards.
 """
 
 import hashlib

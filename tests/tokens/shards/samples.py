@@ -1,4 +1,4 @@
-"""Rows of tokens for the tests of shards. May import: numpy, audiocodec.tokens.shards."""
+"""Rows of tokens for the tests of shards."""
 
 import numpy as np
 

@@ -1,5 +1,0 @@
-"""How fast the codec is and how much memory it takes, beside its peers: python -m audiocodec.bench.
-
-A parent process (run.py) gives turns to worker processes (worker.py), each with a system of its own
-(ours.py, peers.py with plain.py, and roofline.py for what the hardware allows).
-"""

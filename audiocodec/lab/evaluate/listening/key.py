@@ -1,0 +1,117 @@
+"""The key of a listening test: which clip and system stand behind which id.
+
+The page never loads it, so that listener and experimenter may sit before the same folder.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from audiocodec.errors import CodecError
+from audiocodec.files import output_file
+
+REFERENCE, ANCHOR, SYSTEM = "reference", "anchor", "system"  # what a condition is
+MAX_BYTES = 16 * 2**20
+
+
+class RatingsError(CodecError):
+    """A key, or ratings, that cannot be used. One line: which file, what is wrong, what to do."""
+
+
+@dataclass(frozen=True)
+class KeyCondition:
+    """What one id of a trial stands for."""
+
+    role: str  # REFERENCE, ANCHOR or SYSTEM
+    system: str  # as in tables: "audiocodec, 9 codebooks"
+    kbps: float  # 0: reference and anchor have none
+
+
+@dataclass(frozen=True)
+class KeyTrial:
+    """A clip and its conditions, by id."""
+
+    trial: str
+    clip: str
+    kind: str  # class
+    conditions: dict[str, KeyCondition]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Of one test. Systems are in the order of the report in each trial."""
+
+    test: str  # id, in each ratings file too
+    title: str
+    trials: tuple[KeyTrial, ...]
+
+    def by_trial(self) -> dict[str, KeyTrial]:
+        """Trials by id."""
+        return {trial.trial: trial for trial in self.trials}
+
+
+def write_key(path: Path, key: Key) -> None:
+    """Write as JSON; replaces an older one. Raises OutputError where that cannot be."""
+    with output_file(path, overwrite=True) as file:
+        file.write(json.dumps(asdict(key), indent=1, ensure_ascii=False).encode())
+
+
+def read_key(path: Path) -> Key:
+    """Read what write_key wrote. Raises RatingsError for anything else."""
+    found = load_json(path)
+    try:
+        trials = tuple(_trial(trial) for trial in found["trials"])
+        return Key(_text(found["test"]), _text(found["title"]), trials)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise RatingsError(
+            f"{path}: is not the key of a listening test; give listening_key.json of its folder"
+        ) from error
+
+
+def _trial(found: Mapping[str, Any]) -> KeyTrial:
+    conditions = {
+        _text(name): KeyCondition(_role(what["role"]), _text(what["system"]), float(what["kbps"]))
+        for name, what in found["conditions"].items()
+    }
+    roles = [condition.role for condition in conditions.values()]
+    if roles.count(REFERENCE) != 1 or roles.count(ANCHOR) != 1:
+        raise ValueError("a trial has one hidden reference and one anchor")
+    return KeyTrial(_text(found["trial"]), _text(found["clip"]), _text(found["kind"]), conditions)
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not text")
+    return value
+
+
+def _role(value: object) -> str:
+    if value not in (REFERENCE, ANCHOR, SYSTEM):
+        raise ValueError("no such role")
+    return str(value)
+
+
+def load_text(path: Path) -> str:
+    """A text file of at most MAX_BYTES. Raises RatingsError."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise RatingsError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(data) > MAX_BYTES:
+        raise RatingsError(f"{path}: longer than {MAX_BYTES // 2**20} MiB; is no ratings file")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RatingsError(f"{path}: is not UTF-8 text") from error
+
+
+def load_json(path: Path) -> Any:
+    """A JSON file of at most MAX_BYTES. Raises RatingsError, also where it is cut or too deep."""
+    try:
+        return json.loads(load_text(path))
+    except (ValueError, RecursionError) as error:  # JSONDecodeError, or a number of 5000 digits
+        reason = str(error) if isinstance(error, json.JSONDecodeError) else type(error).__name__
+        raise RatingsError(f"{path}: is not whole JSON: {reason}") from error

@@ -1,0 +1,140 @@
+"""One clip through one system at one setting, and files of many: CSV and Parquet.
+
+A figure that could not be had is an empty cell (CSV) or null (Parquet), and the last column says
+why.
+"""
+
+import csv
+import io
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiocodec.errors import ArgumentError
+from audiocodec.files import output_file
+from audiocodec.lab.evaluate.figures import METRICS
+
+TEXTS = ("clip", "class", "system", "setting")
+NUMBERS = (
+    "codebooks",
+    "kbps",
+    "nominal_kbps",
+    "tokens_per_s",
+    "encode_speed",
+    "decode_speed",
+    *(metric.name for metric in METRICS),
+)
+COLUMNS = (*TEXTS, *NUMBERS, "failures")
+ZERO_IS_NONE = ("codebooks", "tokens_per_s")  # a system without codebooks has none
+
+Value = str | int | float | None
+_NEXT_FAILURE = re.compile(f"; (?=(?:{'|'.join(metric.name for metric in METRICS)}): )")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of results.csv. A figure is in `figures`, or in `failures` with the reason."""
+
+    clip: str
+    kind: str  # class: speech, music, environment
+    system: str
+    setting: str
+    codebooks: int  # 0: has none
+    kbps: float  # of the file on disk
+    nominal_kbps: float
+    tokens_per_s: float  # 0: has none
+    encode_speed: float  # times real time, on one thread
+    decode_speed: float
+    figures: dict[str, float]
+    failures: dict[str, str]
+
+    @property
+    def label(self) -> str:
+        """Of the system at this setting, in tables."""
+        return f"{self.system}, {self.setting}"
+
+
+def printable(text: str) -> str:
+    """Text that any file can hold: bytes of a file name that are no UTF-8 become escapes."""
+    return text.encode("utf-8", "backslashreplace").decode().replace("\r", " ").replace("\0", " ")
+
+
+def record(row: Row) -> dict[str, Value]:
+    """A row as COLUMNS name its values; None for what it has not."""
+    values: dict[str, Value] = {name: printable(text) for name, text in zip(TEXTS, _texts(row))}
+    for name in NUMBERS:
+        value = row.figures[name] if name in row.figures else getattr(row, name, None)
+        values[name] = None if name in ZERO_IS_NONE and not value else value
+    values["failures"] = "; ".join(f"{name}: {_reason(row, name)}" for name in row.failures)
+    return values
+
+
+def write_csv(path: Path, rows: Iterable[Row]) -> None:
+    """Write results.csv, numbers in full. Raises OutputError where it cannot be written."""
+    write_table(path, COLUMNS, (record(row) for row in rows))
+
+
+def write_table(path: Path, columns: Iterable[str], records: Iterable[dict[str, Value]]) -> None:
+    """Write any CSV, UTF-8; None is an empty cell. Raises OutputError where it cannot be."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(columns), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    with output_file(path, overwrite=True) as file:
+        file.write(text.getvalue().encode())
+
+
+def write_parquet(path: Path, rows: Iterable[Row]) -> None:
+    """Write the columns of write_csv as Parquet. Raises OutputError where it cannot be written."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    types = {"codebooks": pa.int32()} | dict.fromkeys((*TEXTS, "failures"), pa.string())
+    schema = pa.schema([(name, types.get(name, pa.float64())) for name in COLUMNS])
+    table = pa.Table.from_pylist([record(row) for row in rows], schema=schema)
+    with output_file(path, overwrite=True) as file:
+        parquet.write_table(table, file)
+
+
+def read_csv(path: Path) -> list[Row]:
+    """Rows of a file that write_csv made. Raises ArgumentError for another file."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            reader = csv.DictReader(file)
+            absent = set(COLUMNS) - set(reader.fieldnames or ())
+            if absent:
+                raise ArgumentError(f"{path}: no results.csv: lacks column {min(absent)}")
+            return [_row(cells) for cells in reader]
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise ArgumentError(f"{path}: no results.csv: {error}") from error
+
+
+def _texts(row: Row) -> tuple[str, str, str, str]:
+    return row.clip, row.kind, row.system, row.setting
+
+
+def _reason(row: Row, name: str) -> str:
+    """One line without semicolons, which part one failure from the next."""
+    return " ".join(printable(row.failures[name]).replace(";", ",").split())
+
+
+def _row(cells: dict[str, str]) -> Row:
+    failures = [part.partition(": ") for part in _NEXT_FAILURE.split(cells["failures"]) if part]
+    clip, kind, system, setting = (cells[name] for name in TEXTS)
+    return Row(
+        clip,
+        kind,
+        system,
+        setting,
+        codebooks=int(cells["codebooks"] or 0),
+        kbps=float(cells["kbps"]),
+        nominal_kbps=float(cells["nominal_kbps"]),
+        tokens_per_s=float(cells["tokens_per_s"] or 0),
+        encode_speed=float(cells["encode_speed"]),
+        decode_speed=float(cells["decode_speed"]),
+        figures={m.name: float(cells[m.name]) for m in METRICS if cells[m.name]},
+        failures={name: reason for name, _, reason in failures},
+    )

@@ -1,0 +1,283 @@
+"""The whole evaluation: clips through systems, rows, report."""
+
+import os
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from datetime import date
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from audiocodec.errors import ArgumentError, AudioError, CodecError
+from audiocodec.lab.evaluate.clips import Reference, find_clips, make_reference
+from audiocodec.lab.evaluate.measuring import (
+    Candidate,
+    Task,
+    is_done,
+    measured,
+    package_versions,
+    system_of,
+)
+from audiocodec.lab.evaluate.report_data import Condition, HeardClip, Report, Speed, Usage
+from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.speed import speed_of
+from audiocodec.lab.evaluate.store import Store
+from audiocodec.lab.evaluate.summary import ALL
+from audiocodec.lab.evaluate.systems.base import Unavailable
+from audiocodec.lab.evaluate.systems.catalogue import Spec, make_specs, matched_opus, model_spec
+from audiocodec.lab.measures.usage import CodebookUsage
+from audiocodec.workers import each_done, worker_pool
+
+PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to evaluate, and how."""
+
+    data: Path  # sound file, folder or manifest
+    out: Path  # folder of the report
+    cache: Path  # folder of the store
+    model: str  # name, folder, file, hub repository
+    codebooks: tuple[int, ...] = ()  # counts to decode; empty: a few from one to all
+    baselines: str = ""
+    every: int = 1  # take every n-th clip
+    seconds: float = 10.0  # of longer recordings, an excerpt from the middle
+    sample_rate: int = 44100  # of the references
+    listen: int = 3  # clips of a class to listen to in the report
+    jobs: int = 1
+    command: str = ""  # that asked for it, for the report
+
+
+Say = Callable[[str], None]
+
+
+def evaluate(plan: Plan, say: Say) -> Report:
+    """Measure everything that is not in the store yet. Raises CodecError.
+
+    say: told in a line what is not run, and why, and what is being done.
+    """
+    store = Store(plan.cache)
+    references, unusable = _references(plan, store)
+    ours = _candidates(model_spec(plan.model, plan.codebooks))
+    others, not_run = _baselines(plan.baselines, say)
+    _refuse_namesakes([*ours, *others])
+    rows, failed = _measured(plan, store, references, [*ours, *others], say)
+    names = {candidate.name for candidate in others}
+    if "Opus" in names and "Opus, matched" not in names:
+        matched = _matched(rows, ours)
+        more, worse = _measured(plan, store, references, matched, say)
+        others, rows, failed = [*others, *matched], rows + more, failed + worse
+    if not any(row.system == ours[0].name for row in rows):
+        raise AudioError("; ".join([*unusable, *failed][:3]))
+    candidates = [*ours, *others]
+    return Report(
+        model=ours[0].name,
+        rows=tuple(rows),
+        heard=tuple(_heard(plan.listen, store, references, candidates, rows)),
+        usage=tuple(_usage(store, _tasks(references, candidates))),
+        speed=tuple(_speeds(candidates, references)),
+        failed=(*unusable, *failed),
+        not_run=not_run,
+        about=_about(plan, references, candidates),
+    )
+
+
+def _references(plan: Plan, store: Store) -> tuple[list[Reference], list[str]]:
+    """Of all clips that can be used, and why others cannot."""
+    found, unusable = [], []
+    for clip in tqdm(find_clips(plan.data, plan.every), "clips", disable=None, leave=False):
+        try:
+            rate, seconds = plan.sample_rate, plan.seconds
+            found.append(make_reference(clip, store.references, rate, seconds))
+        except AudioError as error:
+            unusable.append(str(error))
+    if not found:
+        raise AudioError(f"{plan.data}: no clip can be used: {unusable[0]}")
+    return found, unusable
+
+
+def _candidates(spec: Spec) -> list[Candidate]:
+    system = system_of(spec)
+    return [
+        Candidate(spec, system.name, system.identity, setting, system.codebook_size)
+        for setting in system.settings
+    ]
+
+
+def _baselines(text: str, say: Say) -> tuple[list[Candidate], dict[str, str]]:
+    """Those that can run here, and why others cannot."""
+    candidates: list[Candidate] = []
+    not_run = {}
+    for spec in make_specs(text):
+        try:
+            candidates += _candidates(spec)
+        except Unavailable as reason:
+            not_run[str(spec)] = str(reason)
+            say(f"{spec} is not run: {reason}")
+    return candidates, not_run
+
+
+def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
+    """Raise ArgumentError where two systems would share lines of the tables."""
+    spec_of: dict[str, Spec] = {}
+    for candidate in candidates:
+        if spec_of.setdefault(candidate.name, candidate.spec) != candidate.spec:
+            raise ArgumentError(
+                f"two of the systems are called {candidate.name}; name it once, or save one of "
+                "them under another name"
+            )
+
+
+def _matched(rows: Sequence[Row], ours: Sequence[Candidate]) -> list[Candidate]:
+    """Opus at the rates that the model's files have."""
+    rates = []
+    for candidate in ours:
+        kbps = [row.kbps for row in rows if row.label == candidate.label]
+        rates.append(float(np.mean(kbps)) if kbps else 0.0)
+    spec = matched_opus(rates)
+    return _candidates(spec) if spec else []
+
+
+def _tasks(references: Sequence[Reference], candidates: Iterable[Candidate]) -> list[Task]:
+    """System by system, so that a worker has few of them at a time."""
+    return [Task(reference, candidate) for candidate in candidates for reference in references]
+
+
+def _measured(
+    plan: Plan,
+    store: Store,
+    references: Sequence[Reference],
+    candidates: Sequence[Candidate],
+    say: Say,
+) -> tuple[list[Row], list[str]]:
+    """Rows of all tasks in order, and what failed; progress and time left on a terminal."""
+    tasks = _tasks(references, candidates)
+    missing = [task for task in tasks if not is_done(task, store)]
+    if missing:
+        found = len(tasks) - len(missing)
+        say(f"measuring {len(missing)} decoded clips; {found} are in {plan.cache} already")
+        failures = _work_off(missing, store, plan.jobs, found)
+    else:
+        failures = {}
+    outcomes = [failures.get(task) or measured(store, task) for task in tasks]
+    rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+    return rows, [outcome for outcome in outcomes if isinstance(outcome, str)]
+
+
+def _work_off(tasks: list[Task], store: Store, jobs: int, n_found: int) -> dict[Task, str]:
+    """Fill the store, one thread a process; returns what failed."""
+    bar = tqdm(total=n_found + len(tasks), initial=n_found, unit="clip", disable=None)
+    failures = {}
+    try:
+        with bar, worker_pool(min(jobs, len(tasks)), 1) as pool:
+            for task, outcome in each_done(pool, measured, tasks, store):
+                if isinstance(outcome, str):
+                    failures[task] = outcome
+                bar.update()
+    except BrokenProcessPool as error:
+        raise CodecError(
+            "a worker process died (out of memory?); try fewer --jobs. The same command goes on"
+        ) from error
+    return failures
+
+
+def _heard(
+    n: int,
+    store: Store,
+    references: Sequence[Reference],
+    candidates: Sequence[Candidate],
+    rows: Sequence[Row],
+) -> Iterable[HeardClip]:
+    """n clips of each class, spread evenly over it, with all that became of them."""
+    row_of = {(row.clip, row.label): row for row in rows}
+    for kind in dict.fromkeys(reference.clip.kind for reference in references):
+        own = [reference for reference in references if reference.clip.kind == kind]
+        chosen = np.linspace(0, len(own) - 1, min(n, len(own))).astype(int)
+        for reference in (own[i] for i in chosen):
+            name, conditions = reference.clip.name, []
+            for candidate in candidates:
+                row = row_of.get((name, candidate.label))
+                stored = store.find(Task(reference, candidate).decoded_key)
+                if row and stored:
+                    conditions.append(Condition(row, stored.audio))
+            yield HeardClip(name, kind, reference.path, tuple(conditions))
+
+
+def _usage(store: Store, tasks: Iterable[Task]) -> Iterable[Usage]:
+    """Of each system that has codes, by its codes of most codebooks: by class, and over all."""
+    most: dict[str, int] = {}
+    counted: dict[tuple[str, str], CodebookUsage] = {}
+    own = [task for task in tasks if task.candidate.codebook_size]
+    for task in own:
+        name = task.candidate.name
+        most[name] = max(most.get(name, 0), task.candidate.setting.codebooks)
+    for task in own:
+        candidate, stored = task.candidate, store.find(task.decoded_key)
+        n = candidate.setting.codebooks
+        if n != most[candidate.name] or stored is None or stored.codes is None:
+            continue
+        codes = np.load(stored.codes)[None]
+        for kind in dict.fromkeys((ALL, task.reference.clip.kind)):
+            key = (candidate.name, kind)
+            usage = counted.setdefault(key, CodebookUsage(n, candidate.codebook_size))
+            usage.update(codes)
+    for (name, kind), usage in counted.items():
+        yield Usage(
+            system=name,
+            kind=kind,
+            n_frames=int(usage.counts[0].sum()),
+            codebook_size=usage.counts.shape[1],
+            entropy=tuple(usage.entropy().tolist()),
+            used_share=tuple(usage.used_share().tolist()),
+            efficiency=usage.efficiency(),
+        )
+
+
+def _speeds(candidates: Sequence[Candidate], references: Sequence[Reference]) -> Iterable[Speed]:
+    """Each system at its last setting, one after the other, on the longest clip.
+
+    Not kept in the store: a figure from a busy machine would stay for good.
+    """
+    reference = max(references, key=lambda one: one.path.stat().st_size)
+    last = {candidate.name: candidate for candidate in candidates}
+    for candidate in tqdm(last.values(), "speed", disable=None, leave=False):
+        yield speed_of(candidate, reference)
+
+
+def _about(
+    plan: Plan, references: Sequence[Reference], candidates: Sequence[Candidate]
+) -> dict[str, str]:
+    kinds = [reference.clip.kind for reference in references]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    packages = {"audiocodec": version("audiocodec"), "torch": version("torch")}
+    versions = packages | package_versions()
+    return {
+        "date": date.today().isoformat(),
+        "data": f"{plan.data.name}: {counts}",
+        "references": f"mono, {plan.sample_rate} Hz, 16 bit, -16 LUFS, at most {plan.seconds:g} s",
+        "command": plan.command,
+        "versions": ", ".join(f"{name} {text}" for name, text in versions.items() if text),
+        "systems": "; ".join(dict.fromkeys(candidate.identity for candidate in candidates)),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+    }
+
+
+def checked(plan: Plan) -> Plan:
+    """The plan. Raises ArgumentError for numbers out of range, and where packages are missing."""
+    if absent := [name for name in PACKAGES if find_spec(name) is None]:
+        raise ArgumentError(
+            f"the evaluation needs {', '.join(absent)}: pip install 'audiocodec[eval]'"
+        )
+    if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:
+        raise ArgumentError("--every is 1 or more, --jobs and --listen 0 or more")
+    if not plan.seconds > 0:
+        raise ArgumentError(f"--seconds {plan.seconds:g}; an excerpt needs some length")
+    if not 8000 <= plan.sample_rate <= 192_000:
+        raise ArgumentError(f"--rate {plan.sample_rate}; references have 8000 to 192000 Hz")
+    return replace(plan, jobs=plan.jobs or os.cpu_count() or 1)

@@ -1,0 +1,89 @@
+"""How fast a system is and how much memory it takes: alone, in a fresh process, on all cores."""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from math import nan
+from multiprocessing import get_context
+from pathlib import Path
+
+from audiocodec.lab.evaluate.clips import Reference, read_clip
+from audiocodec.lab.evaluate.measuring import Candidate, system_of
+from audiocodec.lab.evaluate.report_data import Speed
+
+REPEATS = 3  # the fastest counts: others had company
+POLL_S = 0.001
+
+
+def speed_of(candidate: Candidate, reference: Reference) -> Speed:
+    """Run one clip three times, in a process that has done nothing else."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_timed, candidate, reference.path).result()
+
+
+def _timed(candidate: Candidate, path: Path) -> Speed:
+    audio, sample_rate = read_clip(path)
+    system = system_of(candidate.spec)
+    with _programs_watched() as peaks:
+        runs = [system.run(audio, sample_rate, candidate.setting) for _ in range(REPEATS)]
+    peak_kib = max(peaks, default=nan) if system.in_programs else _peak_kib("self")
+    seconds = len(audio) / sample_rate
+    return Speed(
+        candidate.name,
+        candidate.setting.label,
+        encode_speed=seconds / min(run.encode_s for run in runs),
+        decode_speed=seconds / min(run.decode_s for run in runs),
+        peak_mib=peak_kib / 1024,
+    )
+
+
+@contextmanager
+def _programs_watched() -> Iterator[list[float]]:
+    """Fills the list with peaks of the programs that this process runs, in KiB, seen every ms."""
+    peaks: list[float] = []
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.wait(POLL_S):
+            peaks.extend(_peak_kib(child) for child in _programs())
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peaks
+    finally:
+        done.set()
+        thread.join()
+        peaks[:] = [peak for peak in peaks if peak == peak]
+
+
+def _programs() -> list[str]:
+    """Children that are other programs than this one; before exec they are copies of it."""
+    found = []
+    try:
+        tasks = Path("/proc/self/task").iterdir()
+        children = [child for task in tasks for child in (task / "children").read_text().split()]
+    except OSError:
+        return []  # not Linux: memory stays unknown
+    for child in children:
+        try:
+            is_copy = os.path.samefile(f"/proc/{child}/exe", sys.executable)
+        except OSError:  # it has ended
+            continue
+        if not is_copy:
+            found.append(child)
+    return found
+
+
+def _peak_kib(process: str) -> float:
+    """Peak resident memory of a process, by what Linux says; NaN elsewhere."""
+    try:
+        for line in Path(f"/proc/{process}/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1])
+    except OSError:
+        pass
+    return nan

@@ -1,0 +1,119 @@
+"""Opus (RFC 6716) at asked bit rates, and at the measured bit rates of another system."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from audiocodec.errors import ArgumentError
+from audiocodec.lab.evaluate.systems import programs
+from audiocodec.lab.evaluate.systems.base import Decoded, Setting, Unavailable, measured_kbps
+from audiocodec.lab.evaluate.systems.programs import SOURCE, TARGET, Encoded, ProgramCodec, Road
+from audiocodec.lab.measures.signals import Samples
+
+ASKED_KBPS = (6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0)
+LOWEST_KBPS, HIGHEST_KBPS = 6.0, 256.0  # that opusenc takes for one channel
+RATE = 48000  # Opus knows no other
+TOLERANCE = 0.02  # between a file's bit rate and the target
+TRIES = 6
+TO_OPUS = ("opusenc", "--quiet", "--padding", "0", "--discard-comments", "--bitrate")
+FROM_OPUS = ("opusdec", "--quiet", "--float", "--rate", str(RATE), SOURCE, TARGET)
+
+
+class Opus(ProgramCodec):
+    """Opus at asked bit rates, variable as its default is: files come out near, not at them."""
+
+    def __init__(self, kbps: tuple[float, ...] = ASKED_KBPS) -> None:
+        """Raises ArgumentError for a rate that Opus does not take, Unavailable."""
+        for asked in kbps:
+            if not LOWEST_KBPS <= asked <= HIGHEST_KBPS:
+                raise ArgumentError(
+                    f"Opus at {asked:g} kbps; it takes {LOWEST_KBPS:g} to {HIGHEST_KBPS:g}"
+                )
+        version, road = _found()
+        super().__init__("Opus", version, {asked: road(asked) for asked in kbps})
+
+
+class MatchedOpus:
+    """Opus at given measured bit rates, for a fair comparison at equal rates.
+
+    Asked for 6 kbps, Opus makes files of 4.6 to 7.4 kbps, as a clip is easy or hard; a model with
+    so many codebooks makes the same rate of every clip. At equal asked rates one of the two has
+    more bits. So for each clip the rate to ask for is searched until the file's bit rate is within
+    2 % of the target. Opus changes its way of coding near 9 and 10 kbps, where the file's rate
+    jumps by up to a third, and hard clips do not come down to 6 kbps: of at most 6 tries the
+    nearest counts, and its seconds.
+    """
+
+    name = "Opus, matched"
+    codebook_size = 0
+    in_programs = True
+
+    def __init__(self, targets_kbps: tuple[float, ...]) -> None:
+        """Raises ArgumentError for a target out of reach (see `reachable`), Unavailable."""
+        if missed := sorted(set(targets_kbps) - set(reachable(targets_kbps))):
+            raise ArgumentError(
+                f"Opus cannot be matched to {missed[0]:g} kbps; it reaches {LOWEST_KBPS:g} to "
+                f"{HIGHEST_KBPS:g}"
+            )
+        version, self._road = _found()
+        self.identity = f"{version}, within {TOLERANCE:.0%} in {TRIES} tries"
+        self.settings = tuple(Setting(f"at {t:g} kbps", t) for t in sorted(set(targets_kbps)))
+
+    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> Decoded:
+        """Encode mono audio (n_samples,) until the rate is right, and decode that."""
+        target = setting.nominal_kbps
+        with TemporaryDirectory() as folder:
+            tried: dict[float, tuple[float, Encoded]] = {}  # measured and file, by what was asked
+            asked = target
+            while len(tried) < TRIES and asked not in tried:
+                road = self._road(asked)
+                one = programs.encode(road, audio, sample_rate, Path(folder), f"try{len(tried)}")
+                tried[asked] = measured_kbps(one.n_bytes, len(audio), sample_rate), one
+                measured, nearest = min(tried.values(), key=lambda t: abs(t[0] - target))
+                if abs(measured - target) <= TOLERANCE * target:
+                    break
+                asked = next_asked({a: m for a, (m, _) in tried.items()}, target)
+            return programs.decode(road, nearest, len(audio), sample_rate)
+
+
+def next_asked(measured: dict[float, float], target: float) -> float:
+    """The rate to ask for next, by the measured kbps of what was asked; all in kbps.
+
+    The secant between the nearest rates on both sides, kept off its ends so that a jump between
+    them is halved too. While one side is missing, in proportion from the outermost: rates that lie
+    close together give the same file. Within what Opus takes.
+    """
+    below = max((a for a, m in measured.items() if m <= target), default=None)
+    above = min((a for a, m in measured.items() if m > target), default=None)
+    if below is not None and above is not None and below < above:
+        share = (target - measured[below]) / (measured[above] - measured[below])
+        return below + min(0.8, max(0.2, share)) * (above - below)
+    outermost = min(measured) if below is None else max(measured)
+    return min(HIGHEST_KBPS, max(LOWEST_KBPS, outermost * target / measured[outermost]))
+
+
+def reachable(targets_kbps: Iterable[float]) -> tuple[float, ...]:
+    """Those of some bit rates that Opus can be matched to, lowest first."""
+    return tuple(sorted(t for t in set(targets_kbps) if LOWEST_KBPS <= t <= HIGHEST_KBPS))
+
+
+def _found() -> tuple[str, Callable[[float], Road]]:
+    """The version of the encoder that is here and its road at some kbps. Raises Unavailable.
+
+    The reference programs, else ffmpeg with the same library.
+    """
+    if shutil.which("opusenc") and shutil.which("opusdec"):
+        return programs.first_line("opusenc", "--version", "opus-tools"), _through_tools
+    try:
+        return f"{programs.ffmpeg_with('libopus')}, libopus", _through_ffmpeg
+    except Unavailable as error:
+        raise Unavailable("opusenc and opusdec are missing: install opus-tools") from error
+
+
+def _through_tools(kbps: float) -> Road:
+    return Road(RATE, ".opus", (*TO_OPUS, f"{kbps:.3f}", SOURCE, TARGET), FROM_OPUS)
+
+
+def _through_ffmpeg(kbps: float) -> Road:
+    return Road(RATE, ".opus", programs.to_ffmpeg("libopus", kbps), programs.FROM_FFMPEG)

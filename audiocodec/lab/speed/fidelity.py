@@ -1,0 +1,164 @@
+"""How well a setting agrees with the reference, exact float32 on the CPU, on the same audio.
+
+Codes are compared one by one; decoding is compared on the same codes, the reference's.
+"""
+
+import math
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+import audiocodec
+from audiocodec.audio import open_audio, resampled
+from audiocodec.errors import AudioError, CodecError
+from audiocodec.lab.speed.results import Fidelity
+from audiocodec.lab.speed.system import noise
+from audiocodec.listing import sound_files
+
+NOISE = "noise"  # what a table says where no recording was at hand
+NOISE_S = 2.0
+CLIP_S = 10.0  # from the start of a file
+CLIPS, SEEDED_CLIPS = 64, 4  # at most, also where weights were never trained
+SMALLEST = 1e-20  # energy that a silent signal is taken to have
+
+Wave = NDArray[np.float32]  # (channels, 1, n_samples)
+Miss = Callable[[str, Exception], None]
+
+
+class Coder(Protocol):
+    """One model with one setting; worker.Worker is one."""
+
+    def codes(self, samples: Wave) -> Any: ...
+
+    def decoded(self, codes: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Audio:
+    """What is compared on: files, or noise where there are none."""
+
+    name: str
+    paths: tuple[Path, ...]
+
+    @property
+    def n_clips(self) -> int:
+        """Files, or one clip of noise."""
+        return max(1, len(self.paths))
+
+    def some(self, n_clips: int) -> "Audio":
+        """n_clips at most, spread evenly over all."""
+        n_all = len(self.paths)
+        if n_all <= n_clips:
+            return self
+        return Audio(self.name, tuple(self.paths[i * n_all // n_clips] for i in range(n_clips)))
+
+
+def find_audio(names: Sequence[str]) -> Audio:
+    """The files named and those in the folders named; with no name the examples of a checkout.
+
+    An installed package has no recordings: noise then.
+    Raises AudioError for a name that is not there and for a folder without sound files.
+    """
+    if names:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        paths = tuple(path for name in names for path in _files(Path(name)))
+        return Audio(f"{names[0]}{more}", paths)
+    paths = tuple(sound_files(Path(audiocodec.__file__).parents[1] / "examples" / "audio"))
+    return Audio("examples/audio" if paths else NOISE, paths)
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.is_dir():
+        if not path.exists():
+            raise AudioError(f"{path}: no such file or folder; --audio takes sound files")
+        return [path]
+    found = list(sound_files(path))
+    if not found:
+        raise AudioError(f"{path}: holds no sound files")
+    return found
+
+
+def read_clip(path: Path, sample_rate: int) -> Wave:
+    """The first CLIP_S of a file, resampled, at the level it has.
+
+    Raises AudioError for a file that cannot be used, an empty one too.
+    """
+    n_wanted, n_read, parts = round(CLIP_S * sample_rate), 0, []
+    with open_audio(path) as source:
+        for block in resampled(source.blocks(), source.sample_rate, sample_rate, source.channels):
+            parts.append(block)
+            n_read += len(block)
+            if n_read >= n_wanted:
+                break
+    if not parts:
+        raise AudioError(f"{path}: holds no samples")
+    return np.ascontiguousarray(np.concatenate(parts)[:n_wanted].T[:, None])
+
+
+def clips(audio: Audio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
+    """Read one after the other; miss is told of each that cannot be used, and why."""
+    if not audio.paths:
+        yield noise(round(NOISE_S * sample_rate), 1).numpy()
+    for path in audio.paths:
+        try:
+            clip = read_clip(path, sample_rate)
+        except AudioError as error:
+            miss("audio", error)
+        else:
+            yield clip
+
+
+@dataclass
+class Tally:
+    """Clips compared so far."""
+
+    n_frames: int = 0
+    n_codes: int = 0
+    n_equal: int = 0
+    n_first_equal: int = 0
+    snr_db: list[float] = field(default_factory=list)  # of each clip
+
+    def add(self, tested: Coder, reference: Coder, clip: Wave) -> None:
+        """Encode with both, decode the reference's codes with both. Raises CodecError."""
+        codes = reference.codes(clip)  # (channels, n_codebooks, frames)
+        equal = tested.codes(clip) == codes
+        self.n_frames += codes.shape[0] * codes.shape[2]
+        self.n_codes += codes.size
+        self.n_equal += int(equal.sum())
+        self.n_first_equal += int(equal[:, 0].sum())
+        self.snr_db.append(snr_db(tested.decoded(codes), reference.decoded(codes)))
+
+    def result(self, model: str, seeded: bool, audio: Audio) -> Fidelity:
+        """Needs one clip at least."""
+        median, worst = statistics.median(self.snr_db), min(self.snr_db)
+        return Fidelity(
+            model=model,
+            seeded=seeded,
+            audio=audio.name,
+            n_clips=len(self.snr_db),
+            n_available=audio.n_clips,
+            n_frames=self.n_frames,
+            codes_equal=self.n_equal / self.n_codes,
+            first_equal=self.n_first_equal / self.n_frames,
+            snr_median_db=median if median < math.inf else None,
+            snr_worst_db=worst if worst < math.inf else None,
+        )
+
+
+def snr_db(signal: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Energy of the reference over that of the difference, all channels together; inf if equal.
+
+    Raises CodecError where there is no such figure.
+    """
+    wanted = np.asarray(reference, np.float64)
+    difference = float(np.square(np.asarray(signal, np.float64) - wanted).sum())
+    if not math.isfinite(difference):
+        raise CodecError("decoding gave samples that are not finite")
+    if difference == 0:
+        return math.inf
+    return 10 * math.log10(max(float(np.square(wanted).sum()), SMALLEST) / difference)

@@ -1,0 +1,191 @@
+"""The published codec computed in the ordinary way: whole signals, one layer after the other.
+
+What descript-audio-codec 1.0.0 computes in its encode() and decode(), weight norm removed, written
+on its own: it must stay as it is while audiocodec.model gets faster. Modules have the published
+names. It has the published alignment, so odd strides lose a sample.
+Shapes: B batch, C channels, T time steps or frames.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from audiocodec.lab.speed.shapes import decoder_layers, encoder_layers, input_length, output_length
+from audiocodec.model.config import DILATIONS, ModelConfig
+from audiocodec.model.network import DAC
+from audiocodec.weights.layouts import published_names
+
+
+class PlainSnake(nn.Module):
+    """Five steps over memory.
+
+    The published one is TorchScript, which fuses nothing on a CPU but does on CUDA: there only
+    descript-audio-codec itself is a fair measure.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.alpha = nn.Parameter(torch.ones(1, channels, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T)"""
+        return x + (self.alpha + 1e-9).reciprocal() * torch.sin(self.alpha * x).pow(2)
+
+
+class PlainUnit(nn.Module):
+    """A residual unit; without padding the way around is cut to what is left."""
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        wide = nn.Conv1d(channels, channels, 7, dilation=dilation, padding=3 * dilation)
+        self.block = nn.Sequential(
+            PlainSnake(channels), wide, PlainSnake(channels), nn.Conv1d(channels, channels, 1)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> (B, C, T), or shorter without padding"""
+        y = self.block(x)
+        lost = (x.shape[-1] - y.shape[-1]) // 2
+        return x[..., lost : x.shape[-1] - lost] + y
+
+
+class PlainStage(nn.Module):
+    """A row of layers under the published name."""
+
+    def __init__(self, layers: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.block = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One after the other."""
+        return self.block(x)
+
+
+class PlainQuantizer(nn.Module):
+    """One codebook, searched by the published formula for the distance."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.in_proj = nn.Conv1d(config.latent_dim, config.codebook_dim, 1)
+        self.out_proj = nn.Conv1d(config.codebook_dim, config.latent_dim, 1)
+        table = torch.empty(config.codebook_size, config.codebook_dim)
+        self.codebook = nn.Embedding.from_pretrained(table)
+
+    def codes(self, residual: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, D, T) -> codes (B, T) and what they stand for (B, D, T)."""
+        projected = self.in_proj(residual)
+        vectors = F.normalize(projected.transpose(1, 2).reshape(-1, projected.shape[1]))
+        entries = F.normalize(self.codebook.weight)
+        distances = (
+            vectors.pow(2).sum(1, keepdim=True)
+            - 2 * vectors @ entries.t()
+            + entries.pow(2).sum(1, keepdim=True).t()
+        )
+        codes = distances.neg().max(dim=1)[1].view(len(residual), -1)
+        found = self.codebook(codes).transpose(1, 2)
+        return codes, self.out_proj(projected + (found - projected))
+
+
+class PlainDac(nn.Module):
+    """The networks. Raises ModelError for a configuration that cannot be."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = PlainStage(_encoder(config))
+        self.quantizer: Any = nn.Module()
+        stages = (PlainQuantizer(config) for _ in range(config.n_codebooks))
+        self.quantizer.quantizers = nn.ModuleList(stages)
+        self.decoder: Any = nn.Module()
+        self.decoder.model = nn.Sequential(*_decoder(config))
+        self._paddings = {
+            layer: layer.padding
+            for layer in self.modules()
+            if isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
+        }
+
+    @classmethod
+    def like(cls, model: DAC) -> "PlainDac":
+        """With the weights of a model of this library."""
+        with torch.device("meta"):
+            plain = cls(model.config)
+        names = {ours: theirs for theirs, ours in published_names(model.config).items()}
+        plain.load_state_dict(renamed(model.state_dict(), names), assign=True)
+        return plain.eval().requires_grad_(False)
+
+    def pad(self, on: bool) -> None:
+        """Switch the padding of every layer on or off, as the published tool does for windows."""
+        for layer, padding in self._paddings.items():
+            layer.padding = padding if on else (0,)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """Samples (B, 1, T), of whole hops where padding is on -> codes (B, N, frames)."""
+        residual, codes = self.encoder(audio), []
+        for stage in self.quantizer.quantizers:
+            found, part = stage.codes(residual)
+            residual = residual - part
+            codes.append(found)
+        return torch.stack(codes, dim=1)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Codes (B, N, frames) -> samples (B, 1, T)."""
+        stages = self.quantizer.quantizers
+        parts = (s.out_proj(s.codebook(c).transpose(1, 2)) for s, c in zip(stages, codes.unbind(1)))
+        return self.decoder.model(sum(parts))
+
+
+class Windows:
+    """How the published tool cuts a signal: each window without padding, none looking past it."""
+
+    def __init__(self, config: ModelConfig, window_s: float = 1.0) -> None:
+        network = [*encoder_layers(config), *decoder_layers(config)]
+        shortest = output_length(network, 0)
+        self.delay = (input_length(network, shortest) - shortest) // 2
+        self.n_samples = math.ceil(int(window_s * config.sample_rate) / config.hop) * config.hop
+        self.step = output_length(network, self.n_samples)
+        self.n_frames = output_length(encoder_layers(config), self.n_samples)
+
+    def of(self, audio: Tensor) -> Iterator[Tensor]:
+        """Windows (B, 1, n_samples) of a signal (B, 1, T)."""
+        padded = F.pad(audio, (self.delay, self.delay))
+        for start in range(0, audio.shape[-1], self.step):
+            window = padded[..., start : start + self.n_samples]
+            yield F.pad(window, (0, self.n_samples - window.shape[-1]))
+
+
+def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
+    """Parameters under other module names."""
+    split = (key.rpartition(".") for key in state)
+    return {f"{names[module]}.{part}": state[f"{module}.{part}"] for module, _, part in split}
+
+
+def _units(width: int) -> Iterator[nn.Module]:
+    for dilation in DILATIONS:
+        yield PlainUnit(width, dilation)
+
+
+def _encoder(config: ModelConfig) -> Iterator[nn.Module]:
+    width = config.encoder_dim
+    yield nn.Conv1d(1, width, 7, padding=3)
+    for s in config.encoder_strides:
+        down = nn.Conv1d(width, 2 * width, 2 * s, s, padding=-(-s // 2))
+        yield PlainStage([*_units(width), PlainSnake(width), down])
+        width *= 2
+    yield PlainSnake(width)
+    yield nn.Conv1d(width, config.latent_dim, 3, padding=1)
+
+
+def _decoder(config: ModelConfig) -> Iterator[nn.Module]:
+    width = config.decoder_dim
+    yield nn.Conv1d(config.latent_dim, width, 7, padding=3)
+    for s in config.decoder_strides:
+        up = nn.ConvTranspose1d(width, width // 2, 2 * s, s, padding=-(-s // 2))
+        yield PlainStage([PlainSnake(width), up, *_units(width // 2)])
+        width //= 2
+    yield PlainSnake(width)
+    yield nn.Conv1d(width, 1, 7, padding=3)
+    yield nn.Tanh()

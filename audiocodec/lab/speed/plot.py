@@ -1,0 +1,95 @@
+"""The ratios and the growth as a picture, on matplotlib's Figure alone, never pyplot.
+
+matplotlib is imported when the picture is drawn: it comes with the extra "eval".
+"""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audiocodec.files import output_file
+from audiocodec.lab.speed.report import NAMES, growth
+from audiocodec.lab.speed.results import Results, Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, AMBER = "#3366a8", "#c77a1b"
+PANEL_INCHES = (7.0, 3.2)
+
+
+def picture(results: Results) -> "Figure":
+    """A panel of ratios for each model, and one of memory and time where lengths were compared.
+
+    Raises ImportError where matplotlib is missing.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    compared = _longest(results.rows)
+    models = list(dict.fromkeys(row.model for row in compared))
+    grown = [m for m in models if growth(row for row in results.rows if row.model == m)]
+    n_panels = max(1, len(models) + len(grown))
+    size = (PANEL_INCHES[0], PANEL_INCHES[1] * n_panels)
+    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(), facecolor="white")
+    panels = iter([figure.add_subplot(n_panels, 1, i + 1) for i in range(n_panels)])
+    for model in models:
+        _ratios(next(panels), model, [row for row in compared if row.model == model])
+    for model in grown:
+        _growth(next(panels), model, growth(row for row in results.rows if row.model == model))
+    return figure
+
+
+def save_svg(figure: "Figure", path: Path) -> None:
+    """Write it with text as text. Raises OutputError where it cannot be written."""
+    import matplotlib
+
+    text = io.BytesIO()
+    with matplotlib.rc_context({"svg.hashsalt": "audiocodec", "svg.fonttype": "none"}):
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(text, format="svg", metadata=metadata)
+    with output_file(path, overwrite=True) as file:
+        file.write(text.getvalue())
+
+
+def _longest(rows: Sequence[Row]) -> list[Row]:
+    """Rows with a ratio, of each system and operation that of the longest audio and least batch."""
+    found: dict[tuple[str, str, str], Row] = {}
+    for row in sorted(rows, key=lambda row: (row.audio_s, -row.batch)):
+        if row.ratio is not None:
+            found[row.model, row.operation, row.system] = row
+    return sorted(found.values(), key=lambda row: (row.operation, row.system))
+
+
+def _ratios(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
+    labels = [f"{row.operation} / {NAMES.get(row.system, row.system)}" for row in rows]
+    ratios = [row.ratio or 0.0 for row in rows]
+    panel.barh(labels, ratios, color=BLUE)
+    panel.axvline(1.0, color="black", linewidth=1)
+    for i, ratio in enumerate(ratios):
+        panel.text(ratio, i, f" {ratio:.2f}", va="center", fontsize=8)
+    panel.invert_yaxis()
+    panel.tick_params(labelsize=8)
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.set_title(f"{model}: how many times as fast as", loc="left", fontsize=10)
+
+
+def _growth(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
+    memory = panel.twinx()
+    for operation, marker in (("compress", "o"), ("decompress", "s")):
+        own = [row for row in rows if row.operation == operation]
+        lengths = [row.audio_s for row in own]
+        panel.plot(lengths, [row.ours_s for row in own], marker=marker, color=BLUE, label=operation)
+        known = [row for row in own if row.ours_mib is not None]
+        x, y = [row.audio_s for row in known], [row.ours_mib or 0.0 for row in known]
+        memory.plot(x, y, marker=marker, color=AMBER, linestyle=":")
+    panel.set_xscale("log")
+    panel.set_ylim(bottom=0)
+    memory.set_ylim(bottom=0)
+    panel.set_xlabel("seconds of audio", fontsize=8)
+    panel.set_ylabel("s for each second", color=BLUE, fontsize=8)
+    memory.set_ylabel("MiB", color=AMBER, fontsize=8)
+    panel.legend(fontsize=8, frameon=False)
+    panel.set_title(f"{model}: file to file", loc="left", fontsize=10)

@@ -1,0 +1,188 @@
+"""Results as Markdown."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from audiocodec.lab.speed.results import Rate, Results, Row
+
+NAMES = {  # of systems, for tables
+    "": "alone",
+    "published": "published forward pass",
+    "transformers": "DacModel of transformers",
+    "dac": "descript-audio-codec",
+    "stand-in": "stand-in for descript-audio-codec",
+    "encodec": "EnCodec 48 kHz, stereo",
+    "snac": "SNAC 44 kHz",
+}
+
+
+def markdown(results: Results) -> str:
+    """All tables, each with what it means."""
+    parts = [f"# Speed\n\n{_setting(results)}"]
+    for model in dict.fromkeys(row.model for row in results.rows):
+        rows = [row for row in results.rows if row.model == model]
+        parts.append(f"## {model}\n\n{COMPARED}\n\n{_compared(rows)}")
+        if grown := growth(rows):
+            parts.append(f"### {model}: longer files\n\n{_growth(grown)}")
+    if results.rates:
+        parts.append(f"## What the hardware allows\n\n{ALLOWED}\n\n{_rates(results.rates)}")
+    if results.agreements:
+        parts.append(f"## Codes of the same weights\n\n{_agreements(results)}")
+    if results.fidelities:
+        text = FIDELITY + (NO_AUDIO if any(f.audio == "noise" for f in results.fidelities) else "")
+        parts.append(f"## Beside exact float32 on the CPU\n\n{text}\n\n{_fidelities(results)}")
+    if results.missing:
+        parts.append(f"## Not measured\n\n{_missing(results)}")
+    return "\n\n".join(parts) + "\n"
+
+
+COMPARED = (
+    "Seconds of computing for each second of audio; both take turns, and the ratio is the median "
+    "over rounds. Above 1: ours is that many times as fast. Memory is the most that the process "
+    "held, weights and torch included (on CUDA: of the device)."
+)
+ALLOWED = (
+    "Floating-point operations of the convolutions alone are counted. The share is of a large "
+    "matrix product that took turns with it."
+)
+
+FIDELITY = (
+    "The setting measured here and exact float32 on the CPU encoded the same audio: the first 10 s "
+    "of each file (of many, some that are spread evenly), its channels side by side, at the level "
+    "it has. Then both decoded the same codes, those of float32; the ratio is of that signal to "
+    "the difference, for each clip. Seeded weights were never trained: their figures say nothing "
+    "about a model in use."
+)
+NO_AUDIO = " Noise says little about real audio: name some with --audio."
+
+
+def growth(rows: Iterable[Row]) -> list[Row]:
+    """File to file, the first row of each length; empty unless there are two lengths."""
+    first: dict[tuple[str, float], Row] = {}
+    for row in rows:
+        if row.operation in ("compress", "decompress"):
+            first.setdefault((row.operation, row.audio_s), row)
+    several = len({length for _, length in first}) > 1
+    return [first[key] for key in sorted(first)] if several else []
+
+
+def _setting(results: Results) -> str:
+    s = results.setting
+    return (
+        f"audiocodec {s.get('audiocodec')}, torch {s.get('torch')}, Python {s.get('python')}, "
+        f"{s.get('cpu')}, {s.get('threads')} threads, device {s.get('device')}, "
+        f"precision {s.get('precision')}; up to {s.get('rounds')} rounds."
+    )
+
+
+def _compared(rows: Sequence[Row]) -> str:
+    head = "operation", "audio, s", "batch", "beside", "ours, s/s", "theirs, s/s", "ratio"
+    return table(
+        (*head, "ours, MiB", "theirs, MiB", "rounds"),
+        (
+            (
+                row.operation,
+                f"{row.audio_s:g}",
+                str(row.batch),
+                NAMES.get(row.system, row.system),
+                f"{row.ours_s:.4f}",
+                _number(row.theirs_s, 4),
+                _number(row.ratio, 2),
+                _number(row.ours_mib, 0),
+                _number(row.theirs_mib, 0),
+                str(row.n_rounds),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _growth(rows: Sequence[Row]) -> str:
+    return table(
+        ("operation", "audio, s", "s/s", "times real time", "MiB", "theirs, s/s", "theirs, MiB"),
+        (
+            (
+                row.operation,
+                f"{row.audio_s:g}",
+                f"{row.ours_s:.4f}",
+                f"{1 / row.ours_s:.1f}",
+                _number(row.ours_mib, 0),
+                _number(row.theirs_s, 4),
+                _number(row.theirs_mib, 0),
+            )
+            for row in rows
+        ),
+    )
+
+
+def _rates(rates: Sequence[Rate]) -> str:
+    return table(
+        ("model", "what", "GFLOP/s", "share of the matrix product"),
+        (
+            (rate.model, rate.what, f"{rate.gflops:.1f}", _share(rate.share, rate.against))
+            for rate in rates
+        ),
+    )
+
+
+def _share(share: float | None, against: str) -> str:
+    return "" if share is None else f"{share:.0%} of {against}"
+
+
+def _agreements(results: Results) -> str:
+    return table(
+        ("model", "system", "codes equal to ours"),
+        (
+            (one.model, NAMES.get(one.system, one.system), f"{one.share:.4%}")
+            for one in results.agreements
+        ),
+    )
+
+
+def _fidelities(results: Results) -> str:
+    s = results.setting
+    fast = "fast, bfloat16" if s.get("bfloat16") else "fast, no bfloat16"
+    setting = f"{fast if s.get('precision') == 'fast' else 'exact'}, {s.get('device')}"
+    head = "model", "weights", "setting", "audio", "clips", "frames", "codes equal"
+    return table(
+        (*head, "in the first codebook", "decoding, median, dB", "worst clip, dB"),
+        (
+            (
+                one.model,
+                "seeded" if one.seeded else "as loaded",
+                setting,
+                one.audio,
+                f"{one.n_clips} of {one.n_available}",
+                str(one.n_frames),
+                f"{one.codes_equal:.3%}",
+                f"{one.first_equal:.3%}",
+                decibels(one.snr_median_db),
+                decibels(one.snr_worst_db),
+            )
+            for one in results.fidelities
+        ),
+    )
+
+
+def decibels(value: float | None) -> str:
+    """A ratio of Fidelity; None is where nothing differs."""
+    return "no difference" if value is None else f"{value:.1f}"
+
+
+def _missing(results: Results) -> str:
+    return "\n".join(f"- {one.what}: {one.reason}" for one in results.missing)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join(_lines(head, rows))
+
+
+def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(head)} |"
+    yield f"|{'---|' * len(head)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"

@@ -1,0 +1,105 @@
+"""The convolutions of a codec, from its configuration alone, and how much they compute.
+
+Counted: two floating-point operations for each product of a weight and a sample, as in the figures
+that are published for matrix products. Not counted: activations, biases, the codebook search.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+from audiocodec.model.config import DILATIONS, ModelConfig
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution of the network; `rate` is that of its slower side, in samples per sample."""
+
+    c_in: int
+    c_out: int
+    kernel: int
+    rate: Fraction  # of the output; of the input where it is transposed
+    stride: int = 1
+    dilation: int = 1
+    transposed: bool = False
+
+    @property
+    def flop_per_sample(self) -> Fraction:
+        """Operations for each sample of audio."""
+        return 2 * self.c_in * self.c_out * self.kernel * self.rate
+
+
+def encoder_layers(config: ModelConfig) -> Iterator[Layer]:
+    """In the order of the signal, without the quantizer (paper, section 3.1)."""
+    width, rate = config.encoder_dim, Fraction(1)
+    yield Layer(1, width, 7, rate)
+    for stride in config.encoder_strides:
+        yield from _units(width, rate)
+        rate /= stride
+        yield Layer(width, 2 * width, 2 * stride, rate, stride)
+        width *= 2
+    yield Layer(width, config.latent_dim, 3, rate)
+
+
+def decoder_layers(config: ModelConfig) -> Iterator[Layer]:
+    """In the order of the signal, without the quantizer (paper, section 3.1)."""
+    width, rate = config.decoder_dim, Fraction(1, config.hop)
+    yield Layer(config.latent_dim, width, 7, rate)
+    for stride in config.decoder_strides:
+        yield Layer(width, width // 2, 2 * stride, rate, stride, transposed=True)
+        width, rate = width // 2, rate * stride
+        yield from _units(width, rate)
+    yield Layer(width, 1, 7, rate)
+
+
+def layers(config: ModelConfig, operation: str) -> list[Layer]:
+    """Of "encode" or "compress", else of the decoder."""
+    walk = encoder_layers if operation in ("encode", "compress") else decoder_layers
+    return list(walk(config))
+
+
+def flop_per_second(config: ModelConfig, operation: str) -> float:
+    """Operations for each second of audio; 61.4e9 and 138.6e9 at the published 44.1 kHz width."""
+    each = sum(layer.flop_per_sample for layer in layers(config, operation))
+    return float(each * config.sample_rate)
+
+
+def bytes_per_second(config: ModelConfig, operation: str) -> float:
+    """About what a pass over a whole signal holds at once for each second of it, in float32.
+
+    Five copies of the widest activation: a residual unit's way around, and Snake's steps.
+    """
+    widest = max(layer.c_out * _rate_out(layer) for layer in layers(config, operation))
+    return float(5 * 4 * widest * config.sample_rate)
+
+
+def output_length(network: Iterable[Layer], n: int) -> int:
+    """Samples that n samples become with padding nowhere; less than 0 for too few."""
+    for layer in network:
+        reach = layer.dilation * (layer.kernel - 1)
+        if layer.transposed:
+            n = (n - 1) * layer.stride + reach + 1
+        else:
+            n = (n - reach - 1) // layer.stride + 1
+    return n
+
+
+def input_length(network: Iterable[Layer], n: int) -> int:
+    """The least number of samples that become n samples or more with padding nowhere."""
+    for layer in reversed(list(network)):
+        reach = layer.dilation * (layer.kernel - 1)
+        if layer.transposed:
+            n = -((reach + 1 - n) // layer.stride) + 1
+        else:
+            n = (n - 1) * layer.stride + reach + 1
+    return n
+
+
+def _units(width: int, rate: Fraction) -> Iterator[Layer]:
+    for dilation in DILATIONS:
+        yield Layer(width, width, 7, rate, dilation=dilation)
+        yield Layer(width, width, 1, rate)
+
+
+def _rate_out(layer: Layer) -> Fraction:
+    return layer.rate * layer.stride if layer.transposed else layer.rate

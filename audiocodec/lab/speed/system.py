@@ -1,0 +1,155 @@
+"""What a system to be measured is, and what systems have in common."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiocodec.audio import AudioWriter, audio_output
+from audiocodec.codec import Codec
+from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.model.config import ModelConfig
+from audiocodec.model.network import DAC
+from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
+
+TENSORS, FILES = ("encode", "decode"), ("compress", "decompress")
+SHARE_OF_MEMORY = 0.8  # of what is free: more is not tried
+Work = Callable[[], object]
+
+
+class Unavailable(CodecError):
+    """A system that cannot run here; says what is missing."""
+
+
+class TooLarge(CodecError):
+    """A measurement that would not fit into memory."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing to measure."""
+
+    operation: str
+    audio_s: float
+    batch: int = 1
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What a worker process makes its system of: plain values."""
+
+    system: str  # a name in worker.SYSTEMS
+    model: str  # a known name, a folder, a file or a hub repository
+    folder: str  # for files that come and go
+    device: str = "cpu"
+    precision: str = "exact"  # of ours; peers compute in float32
+    threads: int = 0  # 0: as many as torch takes
+
+
+class System(Protocol):
+    """A codec in a worker process. Made from a Spec; Unavailable where it cannot run."""
+
+    def prepare(self, cell: Cell) -> Work:
+        """What is to be timed, with its input at hand. Raises TooLarge, ArgumentError."""
+
+    def codes(self, audio: Tensor) -> Tensor | None:
+        """Codes (B, n_codebooks, frames) of samples (B, 1, n), if they mean what ours do."""
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """A system whose decoding of given codes is compared."""
+
+    def decoded(self, codes: Tensor) -> Tensor:
+        """Samples (B, 1, n) of codes (B, n_codebooks, frames)."""
+
+
+def is_seeded(model: str) -> bool:
+    """Whether codec_of makes up the weights."""
+    return model in KNOWN_MODELS and model != DEFAULT_MODEL
+
+
+def codec_of(spec: Spec) -> Codec:
+    """The model: a known one that is not at hand with seeded weights, of the same speed.
+
+    Raises ModelError.
+    """
+    if is_seeded(spec.model):
+        torch.manual_seed(0)
+        model = DAC(KNOWN_MODELS[spec.model].config)
+        return Codec(model, f"{spec.model}, seeded", spec.device, spec.precision)
+    return Codec.from_pretrained(spec.model, device=spec.device, precision=spec.precision)
+
+
+def codec_config(model: str) -> ModelConfig:
+    """What codec_of will make of a model. Raises ModelError for one that is not there."""
+    known = KNOWN_MODELS.get(model)
+    return known.config if known else Codec.from_pretrained(model, device="cpu").config
+
+
+def noise(n_samples: int, batch: int, channels: int = 1) -> Tensor:
+    """Seeded noise (batch, channels, n_samples)."""
+    generator = torch.Generator().manual_seed(1)
+    return 0.1 * torch.randn(batch, channels, n_samples, generator=generator)
+
+
+def random_codes(config: ModelConfig, cell: Cell) -> Tensor:
+    """Seeded codes int64 (batch, n_codebooks, frames)."""
+    generator = torch.Generator().manual_seed(1)
+    shape = (cell.batch, config.n_codebooks, n_frames(config, cell))
+    return torch.randint(config.codebook_size, shape, generator=generator)
+
+
+def n_frames(config: ModelConfig, cell: Cell) -> int:
+    """Frames of a cell's audio."""
+    return config.n_frames(math.ceil(cell.audio_s * config.sample_rate))
+
+
+def noise_file(spec: Spec, sample_rate: int, audio_s: float) -> Path:
+    """A WAV file of mono noise whose level comes and goes, as that of speech; made once."""
+    path = Path(spec.folder, f"noise_{sample_rate}_{audio_s:g}.wav")
+    if not path.exists():
+        with audio_output(path, sample_rate, 1, overwrite=True) as file:
+            _write_noise(file, sample_rate, round(audio_s * sample_rate))
+    return path
+
+
+def _write_noise(file: AudioWriter, sample_rate: int, n_samples: int) -> None:
+    rng = np.random.default_rng(0)
+    for second, start in enumerate(range(0, n_samples, sample_rate)):
+        level = 0.02 + 0.1 * (second % 7 > 2)
+        n = min(sample_rate, n_samples - start)
+        file.write((level * rng.standard_normal((n, 1))).astype(np.float32))
+
+
+def refuse_too_large(n_bytes: float, device: torch.device) -> None:
+    """Raises TooLarge where a system that needs about so many bytes would run out of memory."""
+    free = free_bytes(device)
+    if n_bytes > SHARE_OF_MEMORY * free:
+        raise TooLarge(
+            f"needs about {n_bytes / 2**30:.1f} GiB at once; {free / 2**30:.1f} GiB are free"
+        )
+
+
+def free_bytes(device: torch.device) -> float:
+    """Of the device, or of the machine as far as it says so."""
+    if device.type == "cuda":
+        return float(torch.cuda.mem_get_info(device)[0])
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * float(line.split()[1])
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (OSError, ValueError, AttributeError):
+        return math.inf
+
+
+def refuse(cell: Cell, system: str) -> ArgumentError:
+    """What to raise for an operation that a system does not have."""
+    return ArgumentError(f"{system} has no {cell.operation}")

@@ -1,0 +1,304 @@
+"""Batches of excerpts: who is drawn how often, at what level, in what phase.
+
+Item i of step s follows from the seed, s and i alone. So a run resumes exactly, and processes that
+share a batch take slices of the same one. Source: paper, sections 3.5 and 4.2, and its published
+recipe.
+"""
+
+import math
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from audiocodec.audio import normalizing_gain
+from audiocodec.audio.loudness import (
+    FLOOR_LUFS,
+    SHORTEST_S,
+    gated_loudness,
+    high_pass,
+    high_shelf,
+)
+from audiocodec.errors import ArgumentError, AudioError
+from audiocodec.lab.train.cache import Cache, Mono, read_part
+from audiocodec.lab.train.sources import FULL_BAND_HZ, Recording, SkippedFiles
+
+QUIET_LUFS = -40.0  # an excerpt at or below it is drawn again
+TRIES = 8
+BALANCES = ("groups", "duration", "none")
+MAX_TURN = 1000  # items after which the classes' shares are exact, per class at most
+STREAM = 0x64617461  # keeps these random numbers apart from others of the same seed and step
+EDGE_SAMPLES = 1024  # half the window in which the published transform turns phases
+DECAY_S = 0.1  # the K-weighting's response is below -150 dB after it
+
+
+@dataclass(frozen=True)
+class ExcerptSettings:
+    """How excerpts are drawn.
+
+    n_samples: of an excerpt, at sample_rate. batch_size: of the whole batch, over all processes.
+    balance: "groups" takes classes by share and, within a class, groups alike (paper, section
+    3.5); "duration" takes classes by share, and all of a class as one group; "none" takes all
+    recordings as one group (the ablation without balance). In a group every second of audio is as
+    likely, so one-shots do not outweigh.
+    full_band_share: at least this share of a batch is from full-band recordings, the first items.
+    shift_phase: turn the phase of each excerpt by an angle of its own, which includes the sign.
+    """
+
+    n_samples: int
+    sample_rate: int
+    batch_size: int
+    balance: str = "groups"
+    full_band_share: float = 0.0
+    shift_phase: bool = True
+
+    def __post_init__(self) -> None:
+        if min(self.n_samples, self.sample_rate, self.batch_size) < 1:
+            raise ArgumentError(f"{self}: n_samples, sample_rate and batch_size must be 1 or more")
+        if self.balance not in BALANCES:
+            raise ArgumentError(f"--balance {self.balance!r}; one of {', '.join(BALANCES)}")
+        if not 0 <= self.full_band_share <= 1:
+            raise ArgumentError(f"--full-band-share {self.full_band_share}; from 0 to 1")
+
+    @property
+    def n_full_band(self) -> int:
+        """How many items of a batch must be full-band."""
+        return math.ceil(self.full_band_share * self.batch_size - 1e-9)
+
+
+class _Group:
+    """Recordings, drawn by duration."""
+
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self.recordings = recordings
+        self.ends_s = np.cumsum([one.seconds for one in recordings])
+
+    def draw(self, rng: np.random.Generator) -> Recording:
+        index = np.searchsorted(self.ends_s, rng.random() * self.ends_s[-1], side="right")
+        return self.recordings[min(int(index), len(self.recordings) - 1)]
+
+
+class Excerpts:
+    """Excerpts of recordings, balanced, audible, at one level."""
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        shares: Mapping[str, float],
+        settings: ExcerptSettings,
+        cache: Cache | None = None,
+    ) -> None:
+        """shares: class -> how often it is drawn, relative to the others; empty for all alike.
+
+        Classes without a share are left out. Raises ArgumentError for a class without recordings,
+        and where there is not enough full-band material for full_band_share.
+        """
+        self.settings, self.cache = settings, cache
+        shares = shares or {one.kind: 1.0 for one in recordings}
+        check_shares(shares, recordings)
+        _check_full_band(settings, full_band_limit(recordings, shares, settings.balance))
+        drawn = [one for one in recordings if one.kind in shares]
+        if settings.balance == "none":
+            shares = {"": 1.0}
+        self._turn = turn(shares)
+        full = [one for one in drawn if one.full_band]
+        self._groups = {kind: self._grouped(kind, drawn) for kind in shares}
+        self._full_band = {kind: self._grouped(kind, full) for kind in shares}
+
+    def _grouped(self, kind: str, recordings: Sequence[Recording]) -> list[_Group]:
+        """The groups of a class that has any of the recordings; the class "" has them all."""
+        groups: dict[str, list[Recording]] = {}
+        for one in recordings:
+            if kind in ("", one.kind):
+                name = one.group if self.settings.balance == "groups" else ""
+                groups.setdefault(name, []).append(one)
+        return [_Group(group) for group in groups.values()]
+
+    def items(self, seed: int, step: int, items: range) -> Tensor:
+        """Audio (len(items), 1, n_samples) of some items of the step's batch; see the module.
+
+        items: numbers below batch_size. Raises AudioError where nothing can be read.
+        """
+        if items and not 0 <= min(items) <= max(items) < self.settings.batch_size:
+            raise ArgumentError(f"items {items} of a batch of {self.settings.batch_size}")
+        plan = self.plan(seed, step)
+        audio = np.zeros((len(items), 1, self.settings.n_samples), np.float32)
+        for row, item in enumerate(items):
+            audio[row, 0] = self._excerpt(_rng(seed, step, item + 1), *plan[item])
+        return torch.from_numpy(audio)
+
+    def plan(self, seed: int, step: int) -> list[tuple[str, bool]]:
+        """Class of every item of a batch, and whether it must be full-band.
+
+        Classes come in turn, so a batch that is a multiple of the turn has the exact shares; where
+        the turn begins is random, for the sake of the other batches. Items of classes that have
+        full-band recordings come first, so that the shares hold whatever full_band_share is.
+        """
+        rng, size = _rng(seed, step, 0), self.settings.batch_size
+        first = int(rng.integers(len(self._turn)))
+        kinds = [self._turn[(first + i) % len(self._turn)] for i in range(size)]
+        kinds.sort(key=lambda kind: not self._full_band[kind])  # stable
+        able = [kind for kind in self._turn if self._full_band[kind]]
+        for i in range(self.settings.n_full_band):
+            if not self._full_band[kinds[i]]:  # a batch smaller than the turn
+                kinds[i] = able[int(rng.integers(len(able)))]
+        return [(kind, i < self.settings.n_full_band) for i, kind in enumerate(kinds)]
+
+    def draw(self, rng: np.random.Generator, kind: str, full_band: bool) -> Recording:
+        """One recording of a class ("": of the only one, without balance)."""
+        groups = (self._full_band if full_band else self._groups)[kind]
+        return groups[int(rng.integers(len(groups)))].draw(rng)
+
+    def _excerpt(self, rng: np.random.Generator, kind: str, full_band: bool) -> Mono:
+        """Up to 8 draws, until one is audible; the last readable one otherwise.
+
+        The published recipe tries 8 places in one file. Drawing the recording again too makes all
+        audible seconds of a class alike, and passes over files that are silent or damaged.
+        """
+        rate, found, lufs = self.settings.sample_rate, None, FLOOR_LUFS
+        for _ in range(TRIES):
+            recording = self.draw(rng, kind, full_band)
+            try:
+                found = self._read(recording, rng.random())
+            except AudioError as error:
+                warnings.warn(str(error), SkippedFiles, stacklevel=2)
+                reason = error
+                continue
+            if (lufs := loudness(found, rate)) > QUIET_LUFS:
+                break
+        if found is None:
+            raise AudioError(f"{TRIES} recordings in a row cannot be read; {reason}")
+        if self.settings.shift_phase:
+            found = phase_shifted(found, rng.uniform(-math.pi, math.pi))
+        # loudness does not depend on phase, but peaks do
+        return found * np.float32(normalizing_gain(lufs, float(np.abs(found).max())))
+
+    def _read(self, recording: Recording, place: float) -> Mono:
+        n_samples, rate = self.settings.n_samples, self.settings.sample_rate
+        n_places = max(1, math.ceil(recording.seconds * rate) - n_samples + 1)
+        start = int(place * n_places)
+        if self.cache is not None:
+            return self.cache.read_part(recording.path, start, n_samples)
+        return read_part(recording.path, start, n_samples, rate)
+
+
+def _rng(seed: int, step: int, stream: int) -> np.random.Generator:
+    return np.random.default_rng((STREAM, seed, step, stream))
+
+
+def check_shares(shares: Mapping[str, float], recordings: Sequence[Recording]) -> None:
+    """Raises ArgumentError for a class without recordings, and for shares that are none."""
+    kinds = {one.kind for one in recordings}
+    if empty := [kind for kind in shares if kind not in kinds]:
+        raise ArgumentError(
+            f"--shares: no recordings of class {', '.join(empty)}; there are "
+            f"{', '.join(sorted(kinds))}; name those alone, or add {empty[0]}=FOLDER to --data"
+        )
+    if not all(0 < share < math.inf for share in shares.values()):
+        text = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
+        raise ArgumentError(f"--shares {text!r}; every one must be more than 0")
+
+
+def _check_full_band(settings: ExcerptSettings, limit: float) -> None:
+    if settings.full_band_share > limit:
+        raise ArgumentError(
+            f"--full-band-share {settings.full_band_share:g}, but classes with full-band "
+            f"recordings are {limit:.2f} of the shares; lower it, or add recordings to --data "
+            f"whose sound goes beyond {FULL_BAND_HZ / 1000:g} kHz"
+        )
+
+
+def full_band_limit(
+    recordings: Sequence[Recording], shares: Mapping[str, float], balance: str
+) -> float:
+    """The largest full_band_share: that of the classes which have full-band recordings.
+
+    shares, balance: as for Excerpts; every class has recordings.
+    """
+    shares = shares or {one.kind: 1.0 for one in recordings}
+    able = {one.kind for one in recordings if one.full_band and one.kind in shares}
+    if balance == "none":
+        return float(bool(able))
+    order = turn(shares)
+    return sum(kind in able for kind in order) / len(order)
+
+
+def turn(shares: Mapping[str, float]) -> list[str]:
+    """Classes in turn, each as often as its share says, spread evenly.
+
+    {"a": 3, "b": 2, "c": 1} -> a b a c b a. Shares that do not fit a turn of about MAX_TURN
+    are rounded.
+    """
+    largest = max(shares.values())
+    parts = [Fraction(share / largest).limit_denominator(100) for share in shares.values()]
+    whole = min(MAX_TURN, math.lcm(*(part.denominator for part in parts)))
+    counts = [max(1, round(part * whole)) for part in parts]
+    kinds, due, order = list(shares), [0] * len(parts), []
+    for _ in range(sum(counts)):  # smooth weighted round robin
+        due = [have + count for have, count in zip(due, counts)]
+        chosen = due.index(max(due))
+        due[chosen] -= sum(counts)
+        order.append(kinds[chosen])
+    return order
+
+
+def phase_shifted(audio: Mono, angle: float) -> Mono:
+    """Add one angle to the phase of every frequency of a signal (n_samples,).
+
+    The published transform adds it to every bin of an STFT with a window of 2048. That is the same
+    filter, cut to the window; one FFT of the whole costs a third. Where the FFT would join the
+    end to the start, the edges are mirrored, as the STFT's are, and faded out.
+    """
+    edge = min(EDGE_SAMPLES, len(audio) - 1)
+    padded = np.pad(audio, edge, mode="reflect")
+    fade = np.sin(np.linspace(0, math.pi / 2, edge, dtype=np.float32)) ** 2
+    padded[:edge] *= fade
+    padded[len(padded) - edge :] *= fade[::-1]
+    n_fft = fast_length(len(padded))
+    spectrum = np.fft.rfft(padded, n_fft) * np.complex64(complex(math.cos(angle), math.sin(angle)))
+    return np.fft.irfft(spectrum, n_fft)[edge : edge + len(audio)].astype(np.float32)
+
+
+def loudness(audio: Mono, sample_rate: int) -> float:
+    """Integrated loudness of mono audio (n_samples,) in LUFS, padded to 0.5 s; -70 or more.
+
+    Equals audiocodec.audio.LoudnessMeter (ITU-R BS.1770-4), filtering by one FFT: five times as
+    fast for the excerpts of training.
+    """
+    n_samples = max(len(audio), int(SHORTEST_S * sample_rate))
+    n_fft = fast_length(n_samples + int(DECAY_S * sample_rate))
+    spectrum = np.fft.rfft(audio, n_fft) * _k_weighting(sample_rate, n_fft)
+    weighted = np.fft.irfft(spectrum, n_fft)[:n_samples].astype(np.float64)
+    n_slots = -(-n_samples * 10 // sample_rate)  # of 100 ms
+    starts = -(-np.arange(n_slots) * sample_rate // 10)
+    return gated_loudness(np.add.reduceat(weighted**2, starts), sample_rate)
+
+
+@lru_cache(maxsize=8)
+def _k_weighting(sample_rate: int, n_fft: int) -> NDArray[np.complex64]:
+    """Response of the K-weighting at the frequencies of an rfft."""
+    delays = np.exp(-2j * np.pi * np.fft.rfftfreq(n_fft)[:, None] * np.arange(3))
+    response = np.ones(len(delays), np.complex128)
+    for numerator, denominator in (high_shelf(sample_rate), high_pass(sample_rate)):
+        response *= (delays @ numerator) / (delays @ denominator)
+    return response.astype(np.complex64)
+
+
+@lru_cache(maxsize=64)
+def fast_length(n_samples: int) -> int:
+    """The next length whose only factors are 2, 3 and 5."""
+    while n_samples > 1:
+        rest = n_samples
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            break
+        n_samples += 1
+    return n_samples

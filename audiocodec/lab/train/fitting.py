@@ -1,0 +1,55 @@
+"""Shares of a recipe, fitted to the recordings that there are.
+
+A recipe is written for its own material. Whoever trains on his own has perhaps one class of its
+three, and nothing that is full-band.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+
+from audiocodec.lab.train.excerpts import full_band_limit
+from audiocodec.lab.train.settings import Sampling
+from audiocodec.lab.train.sources import FULL_BAND_HZ, Recording
+
+Say = Callable[[str], None]
+
+
+def fitted_shares(
+    sampling: Sampling, recordings: Sequence[Recording], insisted: Collection[str], say: Say
+) -> Sampling:
+    """Without shares of classes that have no recordings; a line says which they were.
+
+    insisted: names of settings that stay as they are; Excerpts refuses shares that do not fit.
+    Where no share is left, all classes are drawn alike. Recordings of a class that has no share
+    are not drawn: a line says that too. Raises ArgumentError for shares that are none.
+    """
+    shares = sampling.share_of_class
+    kinds = {one.kind: None for one in recordings}
+    kept = {kind: share for kind, share in shares.items() if kind in kinds}
+    if len(kept) < len(shares) and "shares" not in insisted:
+        missing = ", ".join(kind for kind in shares if kind not in kinds)
+        rest = " ".join(f"{kind}={share:.12g}" for kind, share in kept.items())
+        left = f"{rest} is left" if rest else "all classes are drawn alike"
+        say(f"--data has no recordings of {missing}: their shares are dropped, {left}")
+        sampling = replace(sampling, shares=rest)
+    if kept and (unused := [kind for kind in kinds if kind not in kept]):
+        say(f"recordings of {', '.join(unused)} are left out: --shares does not name them")
+    return sampling
+
+
+def fitted_full_band(
+    sampling: Sampling, recordings: Sequence[Recording], insisted: Collection[str], say: Say
+) -> Sampling:
+    """full_band_share lowered to what can be drawn; a line says so.
+
+    insisted: as for fitted_shares, whose result this takes, checked by excerpts.check_shares.
+    Whether a recording is full-band must be known of all.
+    """
+    limit = full_band_limit(recordings, sampling.share_of_class, sampling.balance)
+    if not limit < sampling.full_band_share <= 1 or "full_band_share" in insisted:
+        return sampling
+    say(
+        f"the full-band share is lowered from {sampling.full_band_share:g} to {limit:.2g}: classes "
+        f"with sound beyond {FULL_BAND_HZ / 1000:g} kHz have no more of the shares"
+    )
+    return replace(sampling, full_band_share=limit)
