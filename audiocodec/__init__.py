@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from audiocodec.errors import CodecError
     from audiocodec.model.config import ModelConfig
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Audio": "codec",

@@ -47,6 +47,7 @@ from audiocodec.engine import (
     WindowDecoder,
     WindowEncoder,
     as_tensor,
+    kernels,
     pick_device,
     window_frames,
 )
@@ -122,7 +123,8 @@ class Codec:
         return (
             f"Codec({self.name!r}, {c.sample_rate} Hz, {c.n_codebooks} codebooks of "
             f"{c.codebook_size} at {c.frame_rate:.2f} frames/s = {c.kbps:.2f} kbps, "
-            f"device={self.device}, precision={self.precision.name})"
+            f"device={self.device}, precision={self.precision.name}, "
+            f"kernels={kernels.kind(self.device)})"
         )
 
     @property

@@ -147,6 +147,7 @@ def test_fast_precision_is_a_choice(small):
     assert (fast.encode(noise(20_000)) == codes).float().mean() > 0.5
     assert fast.decode(codes).shape == small.decode(codes).shape
     assert "fast" in repr(fast)
+    assert "kernels=" in repr(fast)
 
 
 def wave(n: int = 3000) -> np.ndarray:

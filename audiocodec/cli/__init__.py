@@ -19,7 +19,7 @@ from audiocodec.errors import ArgumentError, CodecError
 COMMANDS = {
     "encode": "compress sound files to .dac files",
     "decode": "turn .dac files back into sound",
-    "info": "say what a .dac file holds, and whether it is intact",
+    "info": "say what a .dac file holds, and whether it is intact; or what runs here",
     "tokenize": "encode a corpus to shards of tokens for generative models",
     "crop": "cut a part out of a .dac file, without a model",
     "concat": "write .dac files as one, one after the other",

@@ -14,7 +14,7 @@ import argbind
 from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
-OPTIONAL_OPERANDS = ("output", "data", "model")  # "" where left out
+OPTIONAL_OPERANDS = ("output", "data", "model", "file")  # "" where left out
 SEVERAL_OPERANDS = ("inputs",)  # the last operand: all words that are left; words_of parts them
 SEVERAL: dict[str, Callable[[str], bool]] = {  # flags of several words, and what these must be
     "codebooks": str.isdecimal,

@@ -10,8 +10,10 @@ import argbind
 
 from audiocodec.cli.batch import opened
 from audiocodec.cli.messages import printable, say
+from audiocodec.cli.system_report import system_facts
 from audiocodec.container import Reader, is_published, read_published
 from audiocodec.container.header import VERSION
+from audiocodec.errors import ArgumentError
 from audiocodec.files import name_of
 
 
@@ -57,18 +59,24 @@ class Facts:
 
 
 @argbind.bind(without_prefix=True, positional=True, group="info")
-def info(file: str, json: bool = False, debug: bool = False) -> int:
-    """Say what a .dac file holds, and whether it is intact.
+def info(file: str, system: bool = False, json: bool = False, debug: bool = False) -> int:
+    """Say what a .dac file holds, and whether it is intact; or what this installation runs on.
 
     Parameters
     ----------
     file : str
-        a .dac file, ours or a published one, or - for standard input
+        a .dac file, ours or a published one, or - for standard input; none with --system
+    system : bool
+        print versions, device, kernels and threads instead
     json : bool
         as one JSON object
     debug : bool
         show where an error came from
     """
+    if system == bool(file):
+        raise ArgumentError("give either FILE or --system; `audiocodec info --help` says more")
+    if system:
+        return _print_system(json)
     with opened(file) as source:
         facts = _facts(source)
     print(dumps(facts.as_dict()) if json else "\n".join(_lines(facts)))
@@ -77,6 +85,13 @@ def info(file: str, json: bool = False, debug: bool = False) -> int:
             sys.stdout.flush()
         say(f"{facts.file}: is damaged; `audiocodec decode --recover` decodes what is intact")
     return 1 if facts.problems else 0
+
+
+def _print_system(json: bool) -> int:
+    facts = system_facts()
+    rows = (f"{name:17}{value}" for name, value in facts.items())
+    print(dumps(facts) if json else "\n".join(rows))
+    return 0
 
 
 def _facts(file: BinaryIO) -> Facts:

@@ -31,6 +31,13 @@ def is_built() -> bool:
     return _kernels is not None
 
 
+def kind(device: torch.device) -> str:
+    """What computes on a device besides products of matrices: "compiled", "triton" or "torch"."""
+    if device.type == "cpu":
+        return "compiled" if is_built() else "torch"
+    return "triton" if triton_works(device) else "torch"
+
+
 def triton_works(device: torch.device, products: torch.dtype | None = None) -> bool:
     """Whether Triton compiles the Snake for a device; a convolution in this type, where given.
 

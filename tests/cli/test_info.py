@@ -3,14 +3,18 @@
 import io
 import json
 import sys
+from importlib.metadata import version
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
+import audiocodec
 from audiocodec import DacFile, Header
 from audiocodec.cli import run
-from audiocodec.errors import CodecError
+from audiocodec.engine import kernels
+from audiocodec.errors import ArgumentError, CodecError
 
 HEADER = Header(
     model="some model",
@@ -105,3 +109,22 @@ def test_what_is_no_dac_file_is_an_error(here, name):
     (here / "empty.dac").touch()
     with pytest.raises(CodecError, match=name):
         run(["info", name])
+
+
+def test_system_tells_what_runs_here(capsys):
+    """Versions of what matters, the device, and whether the kernels were built."""
+    assert run(["info", "--system"]) == 0
+    lines = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines())
+    assert lines["audiocodec"] == audiocodec.__version__
+    assert lines["torch"] == version("torch")
+    assert run(["info", "--system", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["cpu kernels"].startswith("compiled" if kernels.is_built() else "none")
+    assert facts["threads"].startswith(f"{torch.get_num_threads()} of ")
+
+
+@pytest.mark.parametrize("operands", [[], ["a b.dac", "--system"]])
+def test_a_file_or_the_system(operands):
+    """Not both, not neither."""
+    with pytest.raises(ArgumentError, match="either FILE or --system"):
+        run(["info", *operands])

@@ -12,12 +12,13 @@ there is no shard to write. Every file is written beside and renamed, the errors
 of its shard; so a run that is killed at any moment leaves parts that are done and parts to do anew.
 """
 
-import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from audiocodec.errors import CodecError, OutputError
 from audiocodec.files import output_file
@@ -132,15 +133,12 @@ def locked(folder: Path) -> Iterator[None]:
     _make(folder)
     lock = folder / ".lock"
     try:
-        with open(lock, "wb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise JobError(
-                    f"{folder}: another run is writing there; wait for its end, or name another "
-                    "folder"
-                ) from error
+        with FileLock(lock, timeout=0):
             yield
+    except Timeout as error:
+        raise JobError(
+            f"{folder}: another run is writing there; wait for its end, or name another folder"
+        ) from error
     except OSError as error:
         if error.filename != str(lock):
             raise
