@@ -25,9 +25,8 @@ def run(arguments, folder):
 def test_python_blocks_run_one_after_the_other(tmp_path):
     """As a reader would paste them, with a real recording under the name used there."""
     shutil.copy(ROOT / "examples/audio/speech_pd_voice.flac", tmp_path / "speech.wav")
-    run([sys.executable, "-m", "audiocodec", "tokenize", "speech.wav", "--out", "TOKENS"], tmp_path)
     blocks = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(blocks) >= 5
+    assert blocks
     printed = run([sys.executable, "-c", "\n".join(blocks)], tmp_path)
     assert "(1, 9, 198)" in printed
     assert {path.name for path in tmp_path.iterdir()} >= {"speech.dac", "decoded.wav"}
@@ -46,17 +45,11 @@ def test_the_shell_block_runs(tmp_path):
     assert names == {"speech.wav", "speech.dac", "decoded.flac", "in.wav", "out.wav"}
 
 
-def test_the_editing_block_runs(tmp_path, capfd):
-    """Line by line; the files that are compared last differ."""
-    shutil.copy(ROOT / "examples/audio/speech_pd_voice.flac", tmp_path / "speech.wav")
-    audiocodec = [sys.executable, "-m", "audiocodec"]
-    run([*audiocodec, "encode", "speech.wav"], tmp_path)
-    block = re.search(r"\*\*Editing\*\*.*?```sh\n(.*?)```", README, re.DOTALL)[1]
-    commands = [line.split()[1:] for line in block.splitlines()]
-    for command in commands:
-        status = subprocess.run([*audiocodec, *command], cwd=tmp_path, timeout=60).returncode
-        assert status == (command[0] == "compare"), capfd.readouterr().err
-    assert [command[0] for command in commands[:2]] == ["crop", "concat"]
+def test_it_is_read_in_minutes():
+    """8 KB at most; what is longer belongs into docs/."""
+    assert len(README.encode()) <= 8000
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", README)
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_the_two_commands_are_two_fenced_lines():
