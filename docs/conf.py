@@ -15,6 +15,8 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 
 html_theme = "furo"
+html_static_path = ["static"]
+html_css_files = ["docstring.css"]
 html_title = f"audiocodec {__version__}"
 
 autodoc_member_order = "bysource"
@@ -29,7 +31,8 @@ def as_plain_text(app, what, name, obj, options, lines):
     first = lines.index("") if "" in lines else len(lines)
     summary = re.sub(r"([\\`*_|<>])", r"\\\1", " ".join(lines[:first]))
     rest = [f"   {line}" for line in lines[first:]]
-    lines[:] = [summary, "", *(["::", "", *rest, ""] if any(map(str.strip, rest)) else [])]
+    block = [".. code-block:: text", "   :class: docstring", "", *rest, ""]
+    lines[:] = [summary, "", *(block if any(map(str.strip, rest)) else [])]
 
 
 def link_files(app, docname, source):
