@@ -10,8 +10,8 @@ from audiocodec.lab.evaluate.clips import Reference, read_clip
 from audiocodec.lab.evaluate.figures import figures_of
 from audiocodec.lab.evaluate.rows import Row
 from audiocodec.lab.evaluate.store import Store, Stored, key_of
-from audiocodec.lab.evaluate.systems.base import Setting, System
-from audiocodec.lab.evaluate.systems.catalogue import Spec
+from audiocodec.lab.systems.base import Setting, System
+from audiocodec.lab.systems.catalogue import SystemSpec
 
 FIGURES_VERSION = "1"  # raise it when a figure comes out differently: stored ones are not used
 PACKAGES = ("visqol-python", "pesq", "pystoi")
@@ -21,7 +21,7 @@ PACKAGES = ("visqol-python", "pesq", "pystoi")
 class Candidate:
     """A system at one of its settings, as the parent process knows it."""
 
-    spec: Spec
+    spec: SystemSpec
     name: str
     identity: str
     setting: Setting
@@ -121,6 +121,6 @@ def _decoded(store: Store, task: Task) -> Stored:
 
 
 @lru_cache(maxsize=2)  # tasks come system by system; a large model does not stay for good
-def system_of(spec: Spec) -> System:
+def system_of(spec: SystemSpec) -> System:
     """The system of this process."""
     return spec.make()

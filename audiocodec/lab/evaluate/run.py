@@ -28,9 +28,9 @@ from audiocodec.lab.evaluate.rows import Row
 from audiocodec.lab.evaluate.speed import speed_of
 from audiocodec.lab.evaluate.store import Store
 from audiocodec.lab.evaluate.summary import ALL
-from audiocodec.lab.evaluate.systems.base import Unavailable
-from audiocodec.lab.evaluate.systems.catalogue import Spec, make_specs, matched_opus, model_spec
 from audiocodec.lab.measures.usage import CodebookUsage
+from audiocodec.lab.systems.base import Unavailable
+from audiocodec.lab.systems.catalogue import SystemSpec, make_specs, matched_opus, model_spec
 from audiocodec.workers import each_done, worker_pool
 
 PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
@@ -102,7 +102,7 @@ def _references(plan: Plan, store: Store) -> tuple[list[Reference], list[str]]:
     return found, unusable
 
 
-def _candidates(spec: Spec) -> list[Candidate]:
+def _candidates(spec: SystemSpec) -> list[Candidate]:
     system = system_of(spec)
     return [
         Candidate(spec, system.name, system.identity, setting, system.codebook_size)
@@ -125,7 +125,7 @@ def _baselines(text: str, say: Say) -> tuple[list[Candidate], dict[str, str]]:
 
 def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
     """Raise ArgumentError where two systems would share lines of the tables."""
-    spec_of: dict[str, Spec] = {}
+    spec_of: dict[str, SystemSpec] = {}
     for candidate in candidates:
         if spec_of.setdefault(candidate.name, candidate.spec) != candidate.spec:
             raise ArgumentError(

@@ -13,6 +13,7 @@ from pathlib import Path
 from audiocodec.lab.evaluate.clips import Reference, read_clip
 from audiocodec.lab.evaluate.measuring import Candidate, system_of
 from audiocodec.lab.evaluate.report_data import Speed
+from audiocodec.lab.reporting.machine import peak_mib
 
 REPEATS = 3  # the fastest counts: others had company
 POLL_S = 0.001
@@ -29,26 +30,26 @@ def _timed(candidate: Candidate, path: Path) -> Speed:
     system = system_of(candidate.spec)
     with _programs_watched() as peaks:
         runs = [system.run(audio, sample_rate, candidate.setting) for _ in range(REPEATS)]
-    peak_kib = max(peaks, default=nan) if system.in_programs else _peak_kib("self")
+    peak = max(peaks, default=nan) if system.in_programs else peak_mib()
     seconds = len(audio) / sample_rate
     return Speed(
         candidate.name,
         candidate.setting.label,
         encode_speed=seconds / min(run.encode_s for run in runs),
         decode_speed=seconds / min(run.decode_s for run in runs),
-        peak_mib=peak_kib / 1024,
+        peak_mib=nan if peak is None else peak,
     )
 
 
 @contextmanager
 def _programs_watched() -> Iterator[list[float]]:
-    """Fills the list with peaks of the programs that this process runs, in KiB, seen every ms."""
+    """Fills the list with peaks of the programs that this process runs, in MiB, seen every ms."""
     peaks: list[float] = []
     done = threading.Event()
 
     def watch() -> None:
         while not done.wait(POLL_S):
-            peaks.extend(_peak_kib(child) for child in _programs())
+            peaks.extend(peak for child in _programs() if (peak := peak_mib(child)) is not None)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -57,7 +58,6 @@ def _programs_watched() -> Iterator[list[float]]:
     finally:
         done.set()
         thread.join()
-        peaks[:] = [peak for peak in peaks if peak == peak]
 
 
 def _programs() -> list[str]:
@@ -76,14 +76,3 @@ def _programs() -> list[str]:
         if not is_copy:
             found.append(child)
     return found
-
-
-def _peak_kib(process: str) -> float:
-    """Peak resident memory of a process, by what Linux says; NaN elsewhere."""
-    try:
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1])
-    except OSError:
-        pass
-    return nan

@@ -16,7 +16,7 @@ import numpy as np
 from audiocodec.errors import OutputError
 from audiocodec.files import output_file
 from audiocodec.lab.evaluate.clips import write_clip
-from audiocodec.lab.evaluate.systems.base import Decoded
+from audiocodec.lab.systems.base import DecodedClip
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Store:
         has_codes = record.pop("has_codes")
         return Stored(audio, codes=codes if has_codes else None, **record)
 
-    def put(self, key: str, decoded: Decoded, sample_rate: int) -> Stored:
+    def put(self, key: str, decoded: DecodedClip, sample_rate: int) -> Stored:
         """Keep a decoded clip. Raises OutputError."""
         audio, codes = self._files(key)
         write_clip(audio, decoded.audio, sample_rate)

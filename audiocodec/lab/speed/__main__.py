@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from audiocodec.errors import CodecError, OutputError
 from audiocodec.files import output_file
+from audiocodec.lab.systems.catalogue import OURS, TIMED
 
 if TYPE_CHECKING:
     from audiocodec.lab.speed.results import Results
@@ -21,7 +22,7 @@ AUDIO = (
     "files and folders on which a fast or CUDA setting is compared with exact float32 on the CPU: "
     "10 s of each, 64 at most (4 with seeded weights); without: a checkout's examples, else noise"
 )
-SYSTEMS = ("published", "transformers", "dac", "stand-in", "encodec", "snac")
+SYSTEMS = tuple(name for name in TIMED if name != OURS)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -69,13 +70,14 @@ def bench(args: argparse.Namespace) -> bool:
 
 def write(results: "Results", text: str, folder: Path) -> None:
     """Put the results into a folder. Raises OutputError."""
+    from audiocodec.lab.reporting.pictures import svg_of, write_svg
     from audiocodec.lab.speed import plot
 
     for name, content in (("results.json", results.to_json()), ("results.md", text)):
         with output_file(folder / name, overwrite=True) as file:
             file.write(content.encode())
     try:
-        plot.save_svg(plot.picture(results), folder / "speed.svg")
+        write_svg(svg_of(plot.picture(results)), folder / "speed.svg")
     except ImportError:
         _say("no plot: matplotlib is missing; pip install 'audiocodec[eval]'")
 

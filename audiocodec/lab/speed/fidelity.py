@@ -17,7 +17,7 @@ import audiocodec
 from audiocodec.audio import open_audio, resampled
 from audiocodec.errors import AudioError, CodecError
 from audiocodec.lab.speed.results import Fidelity
-from audiocodec.lab.speed.system import noise
+from audiocodec.lab.systems.workloads import noise
 from audiocodec.listing import sound_files
 
 NOISE = "noise"  # what a table says where no recording was at hand

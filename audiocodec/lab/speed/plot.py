@@ -3,13 +3,10 @@
 matplotlib is imported when the picture is drawn: it comes with the extra "eval".
 """
 
-import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.files import output_file
-from audiocodec.lab.speed.report import NAMES, growth
+from audiocodec.lab.speed.report import growth, title_of
 from audiocodec.lab.speed.results import Results, Row
 
 if TYPE_CHECKING:
@@ -42,18 +39,6 @@ def picture(results: Results) -> "Figure":
     return figure
 
 
-def save_svg(figure: "Figure", path: Path) -> None:
-    """Write it with text as text. Raises OutputError where it cannot be written."""
-    import matplotlib
-
-    text = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "audiocodec", "svg.fonttype": "none"}):
-        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(text, format="svg", metadata=metadata)
-    with output_file(path, overwrite=True) as file:
-        file.write(text.getvalue())
-
-
 def _longest(rows: Sequence[Row]) -> list[Row]:
     """Rows with a ratio, of each system and operation that of the longest audio and least batch."""
     found: dict[tuple[str, str, str], Row] = {}
@@ -64,7 +49,7 @@ def _longest(rows: Sequence[Row]) -> list[Row]:
 
 
 def _ratios(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
-    labels = [f"{row.operation} / {NAMES.get(row.system, row.system)}" for row in rows]
+    labels = [f"{row.operation} / {title_of(row.system)}" for row in rows]
     ratios = [row.ratio or 0.0 for row in rows]
     panel.barh(labels, ratios, color=BLUE)
     panel.axvline(1.0, color="black", linewidth=1)

@@ -1,18 +1,17 @@
 """Results as Markdown."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
+from audiocodec.lab.reporting.tables import markdown_table
 from audiocodec.lab.speed.results import Rate, Results, Row
+from audiocodec.lab.systems.catalogue import TIMED, class_of
 
-NAMES = {  # of systems, for tables
-    "": "alone",
-    "published": "published forward pass",
-    "transformers": "DacModel of transformers",
-    "dac": "descript-audio-codec",
-    "stand-in": "stand-in for descript-audio-codec",
-    "encodec": "EnCodec 48 kHz, stereo",
-    "snac": "SNAC 44 kHz",
-}
+
+def title_of(system: str) -> str:
+    """What tables call a system; an unknown one, of an older benchmark, keeps its name."""
+    if not system:
+        return "alone"
+    return str(class_of(TIMED[system]).timed_title) if system in TIMED else system
 
 
 def markdown(results: Results) -> str:
@@ -76,14 +75,14 @@ def _setting(results: Results) -> str:
 
 def _compared(rows: Sequence[Row]) -> str:
     head = "operation", "audio, s", "batch", "beside", "ours, s/s", "theirs, s/s", "ratio"
-    return table(
+    return markdown_table(
         (*head, "ours, MiB", "theirs, MiB", "rounds"),
         (
             (
                 row.operation,
                 f"{row.audio_s:g}",
                 str(row.batch),
-                NAMES.get(row.system, row.system),
+                title_of(row.system),
                 f"{row.ours_s:.4f}",
                 _number(row.theirs_s, 4),
                 _number(row.ratio, 2),
@@ -97,7 +96,7 @@ def _compared(rows: Sequence[Row]) -> str:
 
 
 def _growth(rows: Sequence[Row]) -> str:
-    return table(
+    return markdown_table(
         ("operation", "audio, s", "s/s", "times real time", "MiB", "theirs, s/s", "theirs, MiB"),
         (
             (
@@ -115,7 +114,7 @@ def _growth(rows: Sequence[Row]) -> str:
 
 
 def _rates(rates: Sequence[Rate]) -> str:
-    return table(
+    return markdown_table(
         ("model", "what", "GFLOP/s", "share of the matrix product"),
         (
             (rate.model, rate.what, f"{rate.gflops:.1f}", _share(rate.share, rate.against))
@@ -129,12 +128,9 @@ def _share(share: float | None, against: str) -> str:
 
 
 def _agreements(results: Results) -> str:
-    return table(
+    return markdown_table(
         ("model", "system", "codes equal to ours"),
-        (
-            (one.model, NAMES.get(one.system, one.system), f"{one.share:.4%}")
-            for one in results.agreements
-        ),
+        ((one.model, title_of(one.system), f"{one.share:.4%}") for one in results.agreements),
     )
 
 
@@ -143,7 +139,7 @@ def _fidelities(results: Results) -> str:
     fast = "fast, bfloat16" if s.get("bfloat16") else "fast, no bfloat16"
     setting = f"{fast if s.get('precision') == 'fast' else 'exact'}, {s.get('device')}"
     head = "model", "weights", "setting", "audio", "clips", "frames", "codes equal"
-    return table(
+    return markdown_table(
         (*head, "in the first codebook", "decoding, median, dB", "worst clip, dB"),
         (
             (
@@ -174,15 +170,3 @@ def _missing(results: Results) -> str:
 
 def _number(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:.{digits}f}"
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(_lines(head, rows))
-
-
-def _lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"

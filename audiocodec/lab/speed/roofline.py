@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from audiocodec.engine import BLOCK_FRAMES, pick_device
 from audiocodec.engine.precision import computes_bfloat16
-from audiocodec.lab.speed.shapes import Layer, layers
-from audiocodec.lab.speed.system import TENSORS, Cell, Spec, Work, codec_of, refuse
+from audiocodec.lab.systems.shapes import Layer, layers
+from audiocodec.lab.systems.workloads import TENSORS, TimedSpec, Work, Workload, codec_of, refuse
 from audiocodec.model.config import ModelConfig
 
 PRODUCT_SIDES = {"cpu": 2048, "cuda": 8192}  # of square matrices, far larger than a cache
@@ -16,16 +16,16 @@ PRODUCT_SIDES = {"cpu": 2048, "cuda": 8192}  # of square matrices, far larger th
 class Product:
     """The product of two square matrices of float32 or, "product_bfloat16", bfloat16."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: TimedSpec) -> None:
         dtype = torch.bfloat16 if spec.system.endswith("bfloat16") else torch.float32
         device = pick_device(spec.device)
         side = product_side(device.type)
         self._a, self._b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
 
-    def prepare(self, cell: Cell) -> Work:
-        """See System."""
-        if cell.operation != "product":
-            raise refuse(cell, "a matrix product")
+    def prepare(self, workload: Workload) -> Work:
+        """See TimedSystem."""
+        if workload.operation != "product":
+            raise refuse(workload, "a matrix product")
         return lambda: self._a @ self._b
 
     def codes(self, audio: Tensor) -> Tensor | None:
@@ -39,18 +39,18 @@ class Convolutions:
     In bfloat16 where the precision is "fast" and the device computes in it.
     """
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: TimedSpec) -> None:
         """Raises ModelError."""
         codec = codec_of(spec)
         self._config, self._device = codec.config, codec.device
         fast = spec.precision == "fast" and computes_bfloat16(codec.device)
         self._dtype = torch.bfloat16 if fast else torch.float32
 
-    def prepare(self, cell: Cell) -> Work:
-        """See System."""
-        if cell.operation not in TENSORS:
-            raise refuse(cell, "the convolutions")
-        network = layers(self._config, cell.operation)
+    def prepare(self, workload: Workload) -> Work:
+        """See TimedSystem."""
+        if workload.operation not in TENSORS:
+            raise refuse(workload, "the convolutions")
+        network = layers(self._config, workload.operation)
         inputs: dict[tuple[int, int], Tensor] = {}
         ready = [(layer, self._random(layer), self._input(layer, inputs)) for layer in network]
         return lambda: [_convolved(*one) for one in ready]

@@ -29,34 +29,25 @@ from audiocodec.lab.speed.measure import (
 from audiocodec.lab.speed.report import decibels
 from audiocodec.lab.speed.results import Agreement, Fidelity, Missing, Rate, Results, Row
 from audiocodec.lab.speed.roofline import block_samples, product_flop
-from audiocodec.lab.speed.shapes import flop_per_second
-from audiocodec.lab.speed.system import (
-    FILES,
+from audiocodec.lab.speed.worker import Worker
+from audiocodec.lab.systems.base import Unavailable
+from audiocodec.lab.systems.catalogue import OURS, TIMED, class_of
+from audiocodec.lab.systems.shapes import flop_per_second
+from audiocodec.lab.systems.workloads import (
     TENSORS,
-    Cell,
-    Spec,
-    Unavailable,
+    TimedSpec,
+    Workload,
     codec_config,
     is_seeded,
     noise,
 )
-from audiocodec.lab.speed.worker import Worker
 from audiocodec.model.config import ModelConfig
 
-PEERS = {  # by name, what each can do
-    "published": TENSORS,
-    "transformers": TENSORS,
-    "dac": TENSORS + FILES,
-    "stand-in": FILES,
-    "encodec": TENSORS,
-    "snac": TENSORS,
-}
-OURS_ALONE = "ours"
 LONGEST_TENSOR_S = 60.0  # longer audio goes from file to file only
 COMPARED_SAMPLES = 22050  # whose codes are compared
 RATED_BLOCKS = 4  # of audio, for a share of the matrix product's rate
 FILES_ONLY = "so much audio goes from file to file: compress and decompress"
-PRODUCT = Cell("product", 0.0)
+PRODUCT = Workload("product", 0.0)
 
 
 class Measurable(Player, Protocol):
@@ -67,14 +58,14 @@ class Measurable(Player, Protocol):
     @property
     def is_alive(self) -> bool: ...
 
-    def prepare(self, cell: Cell) -> None: ...
+    def prepare(self, workload: Workload) -> None: ...
 
     def codes(self, samples: Wave) -> Any: ...
 
     def decoded(self, codes: Any) -> Any: ...
 
 
-Start = Callable[[Spec], AbstractContextManager[Measurable]]
+Start = Callable[[TimedSpec], AbstractContextManager[Measurable]]
 
 
 @dataclass(frozen=True)
@@ -94,10 +85,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         Precision(self.precision)
-        known = (*PEERS, OURS_ALONE)
         for system in self.systems:
-            if system not in known:
-                raise ArgumentError(f"no system {system!r}; there are {', '.join(known)}")
+            if system not in TIMED:
+                raise ArgumentError(f"no system {system!r}; there are {', '.join(TIMED)}")
         if not self.models or not self.systems:
             raise ArgumentError("name a model and a system at least")
         if min(self.lengths_s, default=0) <= 0:
@@ -140,14 +130,14 @@ class _Bench:
 
     def compare(self, model: str, system: str) -> None:
         """All rows of one model beside one system."""
-        for operation in PEERS.get(system, TENSORS + FILES):
+        for operation in class_of(TIMED[system]).operations:
             for batch in self.plan.batches if operation in TENSORS else (1,):
                 if system not in self._unavailable:
                     self._pair(model, system, operation, batch)
 
     def _pair(self, model: str, system: str, operation: str, batch: int) -> None:
         """Rows of all lengths, from the shortest: memory seen so far is then that of the last."""
-        with self._started(model, "ours", *([] if system == OURS_ALONE else [system])) as workers:
+        with self._started(model, OURS, *([] if system == OURS else [system])) as workers:
             if operation == "encode" and batch == self.plan.batches[0] and len(workers) == 2:
                 self._agreement(model, system, *workers)
             for length in sorted(self.plan.lengths_s):
@@ -155,19 +145,22 @@ class _Bench:
                     continue
                 if not workers or not all(worker.is_alive for worker in workers):
                     break
-                self._row(model, system, Cell(operation, length, batch), workers)
+                self._row(model, system, Workload(operation, length, batch), workers)
 
-    def _row(self, model: str, system: str, cell: Cell, workers: Sequence[Measurable]) -> None:
-        what = f"{model}: {cell.operation}, {cell.audio_s:g} s, batch {cell.batch}, beside {system}"
-        rounds = self._rounds(what, workers, [cell] * len(workers))
+    def _row(
+        self, model: str, system: str, workload: Workload, workers: Sequence[Measurable]
+    ) -> None:
+        audio = f"{workload.audio_s:g} s, batch {workload.batch}"
+        what = f"{model}: {workload.operation}, {audio}, beside {system}"
+        rounds = self._rounds(what, workers, [workload] * len(workers))
         if not rounds:
             return
-        computed_s, paired = cell.audio_s * cell.batch, len(workers) == 2
+        computed_s, paired = workload.audio_s * workload.batch, len(workers) == 2
         row = Row(
             model=model,
-            operation=cell.operation,
-            audio_s=cell.audio_s,
-            batch=cell.batch,
+            operation=workload.operation,
+            audio_s=workload.audio_s,
+            batch=workload.batch,
             system=system if paired else "",
             ours_s=median_seconds(rounds, 0) / computed_s,
             theirs_s=median_seconds(rounds, 1) / computed_s if paired else None,
@@ -202,10 +195,10 @@ class _Bench:
                 self._miss("agreement with float32 on the CPU", error)
             return
         for model, config in configs.items():
-            reference = replace(self._spec(model, "ours"), device="cpu", precision="exact")
+            reference = replace(self._spec(model, OURS), device="cpu", precision="exact")
             some = audio.some(SEEDED_CLIPS if is_seeded(model) else CLIPS)
             self.say(f"{model}: {some.n_clips} clips of {some.name}, in float32 on the CPU too")
-            with self._workers(self._spec(model, "ours"), reference) as workers:
+            with self._workers(self._spec(model, OURS), reference) as workers:
                 tally = self._tally(model, clips(some, config.sample_rate, self._miss), workers)
             if tally.n_frames:
                 self._fidelity(tally.result(model, is_seeded(model), audio))
@@ -265,14 +258,14 @@ class _Bench:
         self, model: str, config: ModelConfig, against: str, product: Measurable
     ) -> None:
         block_s = block_samples(config) / config.sample_rate
-        with self._started(model, "ours", "convolutions") as workers:
+        with self._started(model, OURS, "convolutions") as workers:
             for operation in TENSORS:
                 whats = (operation, f"convolutions of {operation}")
                 for worker, what, n_blocks in zip(workers, whats, (RATED_BLOCKS, 1)):
-                    cell = Cell(operation, n_blocks * block_s)
+                    workload = Workload(operation, n_blocks * block_s)
                     where = f"{model}: rate of {what}"
-                    if rounds := self._rounds(where, [worker, product], [cell, PRODUCT]):
-                        flop = flop_per_second(config, operation) * cell.audio_s
+                    if rounds := self._rounds(where, [worker, product], [workload, PRODUCT]):
+                        flop = flop_per_second(config, operation) * workload.audio_s
                         self._rate(model, what, flop, against, rounds)
 
     def _rate(self, model: str, what: str, flop: float, against: str, rounds: list[Round]) -> None:
@@ -286,14 +279,14 @@ class _Bench:
         return product_flop(self.results.setting["device_type"])
 
     def _rounds(
-        self, what: str, workers: Sequence[Measurable], cells: Sequence[Cell]
+        self, what: str, workers: Sequence[Measurable], workloads: Sequence[Workload]
     ) -> list[Round]:
         """Prepared and alternated; nothing, and a reason in the results, where that fails."""
         if not workers:
             return []
         try:
-            for worker, cell in zip(workers, cells):
-                worker.prepare(cell)
+            for worker, workload in zip(workers, workloads):
+                worker.prepare(workload)
             return alternate(workers, self.plan.rounds, self.plan.budget_s)
         except CodecError as error:
             self._miss(what, error)
@@ -303,7 +296,7 @@ class _Bench:
         return self._workers(*[self._spec(model, system) for system in systems])
 
     @contextmanager
-    def _workers(self, *specs: Spec) -> Iterator[list[Measurable]]:
+    def _workers(self, *specs: TimedSpec) -> Iterator[list[Measurable]]:
         """A worker for each system; none, and a reason in the results, where one cannot be had."""
         with ExitStack() as stack:
             workers: list[Measurable] = []
@@ -318,9 +311,9 @@ class _Bench:
                     self._miss(": ".join(filter(None, (spec.model, spec.system))), error)
             yield workers if len(workers) == len(specs) else []
 
-    def _spec(self, model: str, system: str) -> Spec:
+    def _spec(self, model: str, system: str) -> TimedSpec:
         plan = self.plan
-        return Spec(system, model, self.folder, plan.device, plan.precision, plan.threads)
+        return TimedSpec(system, model, self.folder, plan.device, plan.precision, plan.threads)
 
     def _miss(self, what: str, error: Exception) -> None:
         missing = Missing(what, str(error))

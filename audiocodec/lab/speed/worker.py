@@ -8,30 +8,24 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from importlib import import_module
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import ArgumentError, CodecError
-from audiocodec.lab.speed.system import Cell, Decodes, Spec, System, Unavailable, Work
+from audiocodec.lab.reporting.machine import cpu_name, peak_mib
+from audiocodec.lab.systems.base import Unavailable
+from audiocodec.lab.systems.catalogue import TIMED, class_of
+from audiocodec.lab.systems.workloads import Decodes, TimedSpec, TimedSystem, Work, Workload
 
-SYSTEMS = {  # where each is: a worker imports its own and no other
-    "ours": "ours.Ours",
-    "published": "peers.Published",
-    "transformers": "peers.Transformers",
-    "dac": "peers.Dac",
-    "stand-in": "peers.StandIn",
-    "encodec": "peers.Encodec",
-    "snac": "peers.Snac",
-    "product": "roofline.Product",
-    "product_bfloat16": "roofline.Product",
-    "convolutions": "roofline.Convolutions",
+ROOFLINE = {  # what is timed beside codecs: a class in roofline.py for each
+    "product": "Product",
+    "product_bfloat16": "Product",
+    "convolutions": "Convolutions",
 }
 WARM_UP_S = 1.0  # of audio, before the first turn on a CPU
 
@@ -57,7 +51,7 @@ class Turn:
 class Worker:
     """The parent's end. Use it in a with-block: the process ends with it."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: TimedSpec) -> None:
         """Start the process; the with-block begins when its system is made."""
         self.spec = spec
         context = _context()
@@ -79,16 +73,16 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def prepare(self, cell: Cell) -> None:
-        """Make the input and warm up. Raises WorkerFailed, for too large a cell as well."""
-        self._ask("prepare", cell)
+    def prepare(self, workload: Workload) -> None:
+        """Make the input and warm up. Raises WorkerFailed, for too large a workload as well."""
+        self._ask("prepare", workload)
 
     def take_turn(self) -> Turn:
         """Run what was prepared, once. Raises WorkerFailed."""
         return self._ask("turn", None)
 
     def codes(self, samples: NDArray[np.float32]) -> Any:
-        """Codes of samples (B, 1, n) as an array, or None; see System. Raises WorkerFailed."""
+        """Codes of samples (B, 1, n) as an array, or None; see TimedSystem. Raises WorkerFailed."""
         return self._ask("codes", samples)
 
     def decoded(self, codes: Any) -> Any:
@@ -135,12 +129,13 @@ def _context() -> SpawnContext | ForkServerContext:
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
-    homes = sorted({home.partition(".")[0] for home in SYSTEMS.values()})
-    context.set_forkserver_preload([f"audiocodec.lab.speed.{home}" for home in homes])
+    homes = sorted({entry.home.partition(".")[0] for entry in TIMED.values()})
+    modules = [f"audiocodec.lab.systems.{home}" for home in homes]
+    context.set_forkserver_preload([*modules, "audiocodec.lab.speed.roofline"])
     return context
 
 
-def _serve(connection: Connection, spec: Spec) -> None:
+def _serve(connection: Connection, spec: TimedSpec) -> None:
     """The worker's end: answer until the parent hangs up."""
     warnings.simplefilter("ignore")  # other packages' own
     try:
@@ -162,18 +157,28 @@ def _serve(connection: Connection, spec: Spec) -> None:
         connection.send(("failed", _reason(error)))
 
 
+def _made(spec: TimedSpec) -> TimedSystem:
+    """The system of a worker. Raises Unavailable, ModelError."""
+    if spec.system in TIMED:
+        system: TimedSystem = class_of(TIMED[spec.system]).for_timing(spec)
+        return system
+    from audiocodec.lab.speed import roofline
+
+    made: TimedSystem = getattr(roofline, ROOFLINE[spec.system])(spec)
+    return made
+
+
 class _Service:
     """What a worker does when asked; a method for each question."""
 
-    def __init__(self, spec: Spec) -> None:
+    def __init__(self, spec: TimedSpec) -> None:
         import torch
 
         torch.set_grad_enabled(False)
         if spec.threads:
             torch.set_num_threads(spec.threads)
-        module, _, name = SYSTEMS[spec.system].partition(".")
         self._torch, self._spec = torch, spec
-        self._system: System = getattr(import_module(f"audiocodec.lab.speed.{module}"), name)(spec)
+        self._system = _made(spec)
         self._work: Work = lambda: None
         self._is_warm = False
 
@@ -193,14 +198,14 @@ class _Service:
             "bfloat16": computes_bfloat16(device),
         }
 
-    def prepare(self, cell: Cell) -> None:
+    def prepare(self, workload: Workload) -> None:
         is_cuda = self._torch.cuda.is_initialized()
         self._work = lambda: None  # lets go of the input before
         if not self._is_warm and not is_cuda:
-            short = Cell(cell.operation, min(cell.audio_s, WARM_UP_S), cell.batch)
+            short = Workload(workload.operation, min(workload.audio_s, WARM_UP_S), workload.batch)
             self._system.prepare(short)()
             self._is_warm = True
-        self._work = self._system.prepare(cell)
+        self._work = self._system.prepare(workload)
         if is_cuda:  # chooses its kernels for each shape
             self._run()
 
@@ -227,28 +232,6 @@ class _Service:
         if self._torch.cuda.is_initialized():
             return self._torch.cuda.max_memory_allocated() / 2**20
         return peak_mib()
-
-
-def peak_mib() -> float | None:
-    """Most resident memory of this process so far, by what Linux says; None elsewhere."""
-    try:
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) / 1024
-    except OSError:
-        pass
-    return None
-
-
-def cpu_name() -> str:
-    """What the processor calls itself."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def _reason(error: Exception) -> str:

@@ -21,8 +21,8 @@ from audiocodec.lab.evaluate.clips import find_clips, make_reference
 from audiocodec.lab.evaluate.report_data import Report
 from audiocodec.lab.evaluate.run import Plan, checked, evaluate
 from audiocodec.lab.evaluate.store import Store
-from audiocodec.lab.evaluate.systems.catalogue import model_spec
-from audiocodec.lab.evaluate.systems.ours import CodecSystem
+from audiocodec.lab.systems.catalogue import model_spec
+from audiocodec.lab.systems.ours import Ours
 from audiocodec.weights.store import save_model
 
 RATE = 44100
@@ -259,7 +259,7 @@ def test_the_command_writes_the_report(clips, model, tmp_path):
 
 def test_a_system_that_fails_on_a_clip_costs_that_clip(plan, monkeypatch, small):
     """The line says which clip, system and setting."""
-    system = CodecSystem(small, (9,))
+    system = Ours(small, (9,))
     monkeypatch.setattr(system, "run", lambda *_: 1 / 0)
     monkeypatch.setattr(measuring, "system_of", lambda spec: system)
     store = Store(plan.cache)

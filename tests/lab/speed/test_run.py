@@ -5,8 +5,8 @@ import pytest
 
 from audiocodec.errors import ArgumentError, ModelError
 from audiocodec.lab.speed.run import Plan, run
-from audiocodec.lab.speed.system import Unavailable
 from audiocodec.lab.speed.worker import Turn, WorkerFailed
+from audiocodec.lab.systems.base import Unavailable
 
 SECONDS = {"ours": 1.0, "published": 2.5, "stand-in": 4.0, "encodec": 0.5}
 

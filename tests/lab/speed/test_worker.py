@@ -5,19 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from audiocodec.lab.speed import peers
 from audiocodec.lab.speed.measure import alternate
-from audiocodec.lab.speed.system import Cell, Spec, Unavailable
 from audiocodec.lab.speed.worker import Worker, WorkerFailed
+from audiocodec.lab.systems.base import Unavailable, package
+from audiocodec.lab.systems.workloads import TimedSpec, Workload
 from tests.conftest import noise
 
-CELL = Cell("encode", 0.05)
+CELL = Workload("encode", 0.05)
 NOISE = noise(5000).numpy()
 
 
-def spec(system: str, model: Path, folder: Path) -> Spec:
+def spec(system: str, model: Path, folder: Path) -> TimedSpec:
     """On one thread."""
-    return Spec(system, str(model), str(folder), threads=1)
+    return TimedSpec(system, str(model), str(folder), threads=1)
 
 
 def test_two_processes_take_turns(toy_folder, tmp_path):
@@ -30,8 +30,8 @@ def test_two_processes_take_turns(toy_folder, tmp_path):
             worker.prepare(CELL)
         rounds = alternate([ours, theirs], 3, 60.0)
         assert (ours.codes(NOISE) == theirs.codes(NOISE)).all()
-        with pytest.raises(WorkerFailed, match="published has no compress"):
-            theirs.prepare(Cell("compress", 0.05))
+        with pytest.raises(WorkerFailed, match="published forward pass has no compress"):
+            theirs.prepare(Workload("compress", 0.05))
         theirs.prepare(CELL)  # it goes on after a failure
         assert ours.setting["threads"] == 1
     turns = [turn for both in rounds for turn in both]
@@ -68,4 +68,4 @@ def test_a_process_that_ends_is_said(toy_folder, tmp_path):
 def test_a_missing_package_is_said():
     """By its name."""
     with pytest.raises(Unavailable, match="no_such_package"):
-        peers.package_of("no_such_package")
+        package("no_such_package")

@@ -12,8 +12,9 @@ from audiocodec.errors import OutputError
 from audiocodec.files import output_file
 from audiocodec.lab.evaluate.listening.key import SYSTEM
 from audiocodec.lab.evaluate.listening.ratings import Analysis, Listener, Mean
+from audiocodec.lab.reporting.pictures import svg_of
+from audiocodec.lab.reporting.tables import markdown_table
 
-NO_METADATA: dict[str, Any] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 INK = "#010203"  # stands for the text's colour until the plot is in the page
 HEAD = ("system", "n", "mean", "95 % interval", "median")
 HOW = (
@@ -101,10 +102,7 @@ def _markdown(analysis: Analysis) -> Iterator[str]:
     for title, head, lines in _sections(analysis):
         yield f"## {_plain(title)}"
         yield ""
-        yield f"| {' | '.join(head)} |"
-        yield "|---" + "|---:" * (len(head) - 1) + "|"
-        for line in lines:
-            yield f"| {' | '.join(_plain(cell) for cell in line)} |"
+        yield markdown_table(head, ([_plain(cell) for cell in line] for line in lines))
         yield ""
 
 
@@ -178,7 +176,7 @@ def plot(analysis: Analysis) -> str:
     systems = [mean.system for mean in analysis.means if mean.kind == analysis.kinds[0]][::-1]
     n_panels = len(analysis.kinds)
     settings: dict[Any, Any] = {
-        **{"svg.fonttype": "none", "svg.hashsalt": "ratings", "text.parse_math": False},
+        "text.parse_math": False,
         **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor"), INK),
         **dict.fromkeys(("xtick.color", "ytick.color"), INK),
     }
@@ -189,9 +187,7 @@ def plot(analysis: Analysis) -> str:
             _draw(panel, kind, [mean for mean in analysis.means if mean.kind == kind], systems)
         figure.supxlabel("rating, 0 (bad) to 100 (excellent)", fontsize=10)
         figure.tight_layout()
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata=NO_METADATA)
-    svg = file.getvalue()
+        svg = svg_of(figure, transparent=True)
     return svg[svg.index("<svg") :].replace(INK, "currentColor")
 
 

@@ -3,7 +3,6 @@
 Drawn on matplotlib's Figure alone, never pyplot, so nothing is left behind in the process.
 """
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from audiocodec.files import output_file
 from audiocodec.lab.evaluate.figures import METRICS, SPEECH, Metric
 from audiocodec.lab.evaluate.report.tables import shown_metrics
 from audiocodec.lab.evaluate.report_data import Report, Usage
 from audiocodec.lab.evaluate.rows import printable
 from audiocodec.lab.evaluate.summary import ALL, Summaries, Summary
+from audiocodec.lab.reporting.pictures import svg_of, write_svg
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,26 +107,8 @@ def save_svg(figure: "Figure", path: Path, for_page: bool = True) -> None:
 
     for_page: transparent, and light on dark where the reader prefers it; else on white.
     """
-    import matplotlib
-
-    text = io.BytesIO()
-    settings: dict[Any, Any] = {
-        "svg.hashsalt": "audiocodec",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.sans-serif": ["DejaVu Sans", "Verdana"],
-    }
-    with matplotlib.rc_context(settings):
-        figure.savefig(
-            text,
-            format="svg",
-            metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
-            transparent=for_page,
-            bbox_inches="tight",
-        )
-    svg = text.getvalue().decode()
-    with output_file(path, overwrite=True) as file:
-        file.write((_with_dark_colours(svg) if for_page else svg).encode())
+    svg = svg_of(figure, transparent=for_page, bbox_inches="tight")
+    write_svg(_with_dark_colours(svg) if for_page else svg, path)
 
 
 def _with_dark_colours(svg: str) -> str:

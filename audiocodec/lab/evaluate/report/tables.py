@@ -12,6 +12,7 @@ from audiocodec.lab.evaluate.figures import METRICS, Metric
 from audiocodec.lab.evaluate.report_data import Report, Usage
 from audiocodec.lab.evaluate.rows import Row, Value, printable, write_table
 from audiocodec.lab.evaluate.summary import ALL, Summaries, Summary
+from audiocodec.lab.reporting.tables import markdown_table
 
 MEDIAN_TOO = ("si_sdr", "si_sdr_aligned")  # single clips spoil the mean of decibels
 TITLES = {metric.name: metric.title.split(",")[0] for metric in METRICS}
@@ -156,8 +157,7 @@ def left_out_table(report: Report) -> Table:
 
 def _as_markdown(table: Table) -> str:
     rows = [[_plain(cell) for cell in line.cells] for line in table.lines]
-    body = [list(map(_escaped, table.columns)), ["---"] * len(table.columns), *rows]
-    drawn = [f"| {' | '.join(cells)} |" for cells in body] if rows else []
+    drawn = [markdown_table([_escaped(one) for one in table.columns], rows)] if rows else []
     lines = [_escaped(table.title), "", *drawn, *([""] if drawn else [])]
     notes = [f"- {_escaped(note)}" for note in table.notes]
     return "\n".join(lines + ([*notes, ""] if notes else []))

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from audiocodec.lab.evaluate.systems.programs import FfmpegCodec
+from audiocodec.lab.systems.programs import FfmpegCodec
 
 
 class Mp3(FfmpegCodec):

@@ -16,8 +16,8 @@ from typing import ClassVar
 import soundfile as sf
 
 from audiocodec.errors import ArgumentError, CodecError
-from audiocodec.lab.evaluate.systems.base import Decoded, Setting, Unavailable, fitted
 from audiocodec.lab.measures.signals import Samples, at_rate
+from audiocodec.lab.systems.base import DecodedClip, Setting, Unavailable, fitted, rates_in
 
 SOURCE, TARGET = "{source}", "{target}"  # stand for file names in a command
 TIMEOUT_S = 300.0
@@ -36,7 +36,7 @@ class Road:
 
 
 @dataclass(frozen=True)
-class Encoded:
+class EncodedFile:
     """A file that a program made."""
 
     path: Path
@@ -56,7 +56,7 @@ class ProgramCodec:
         self._roads = {Setting(f"{kbps:g} kbps", kbps): roads[kbps] for kbps in sorted(roads)}
         self.settings = tuple(self._roads)
 
-    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> Decoded:
+    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
         """Encode and decode mono audio (n_samples,). Raises CodecError where the program fails."""
         road = self._roads[setting]
         with TemporaryDirectory() as folder:
@@ -82,6 +82,11 @@ class FfmpegCodec(ProgramCodec):
         identity = f"{ffmpeg_with(self.encoder)}, {self.encoder} at {dict(self.rate_of_kbps)}"
         super().__init__(self.title, identity, {one: self._road(one) for one in asked})
 
+    @classmethod
+    def from_argument(cls, argument: str) -> "FfmpegCodec":
+        """See System; bit rates to ask for, in kbps."""
+        return cls(rates_in(argument))
+
     def _road(self, kbps: float) -> Road:
         to_file = to_ffmpeg(self.encoder, kbps)
         return Road(self.rate_of_kbps[kbps], self.suffix, to_file, FROM_FFMPEG)
@@ -89,23 +94,23 @@ class FfmpegCodec(ProgramCodec):
 
 def encode(
     road: Road, audio: Samples, sample_rate: int, folder: Path, name: str = "clip"
-) -> Encoded:
+) -> EncodedFile:
     """Make a file of mono audio (n_samples,) in a folder; a name of its own keeps it apart."""
     wav, path = folder / f"{name}.wav", folder / f"{name}{road.suffix}"
     start = perf_counter()
     sf.write(wav, at_rate(audio, sample_rate, road.rate), road.rate, subtype="FLOAT")
     run(_filled(road.encode, wav, path))
-    return Encoded(path, path.stat().st_size, perf_counter() - start)
+    return EncodedFile(path, path.stat().st_size, perf_counter() - start)
 
 
-def decode(road: Road, encoded: Encoded, n_samples: int, sample_rate: int) -> Decoded:
+def decode(road: Road, encoded: EncodedFile, n_samples: int, sample_rate: int) -> DecodedClip:
     """Take a file back to n_samples at a rate."""
     wav = encoded.path.with_suffix(".decoded.wav")
     start = perf_counter()
     run(_filled(road.decode, encoded.path, wav))
     samples, rate = sf.read(wav, dtype="float32")
     audio = fitted(at_rate(samples, rate, sample_rate), n_samples)
-    return Decoded(audio, encoded.n_bytes, encoded.seconds, perf_counter() - start)
+    return DecodedClip(audio, encoded.n_bytes, encoded.seconds, perf_counter() - start)
 
 
 def run(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:

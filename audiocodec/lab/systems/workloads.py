@@ -1,4 +1,7 @@
-"""What a system to be measured is, and what systems have in common."""
+"""What a benchmark asks of a codec, the inputs it gives, and what fits into memory.
+
+No system fetches weights here: they do not change how long it takes.
+"""
 
 import math
 import os
@@ -23,17 +26,13 @@ SHARE_OF_MEMORY = 0.8  # of what is free: more is not tried
 Work = Callable[[], object]
 
 
-class Unavailable(CodecError):
-    """A system that cannot run here; says what is missing."""
-
-
 class TooLarge(CodecError):
     """A measurement that would not fit into memory."""
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One thing to measure."""
+class Workload:
+    """One operation to time, on so much audio."""
 
     operation: str
     audio_s: float
@@ -41,10 +40,10 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Spec:
+class TimedSpec:
     """What a worker process makes its system of: plain values."""
 
-    system: str  # a name in worker.SYSTEMS
+    system: str  # a name in catalogue.TIMED, or one of the worker itself
     model: str  # a known name, a folder, a file or a hub repository
     folder: str  # for files that come and go
     device: str = "cpu"
@@ -52,14 +51,24 @@ class Spec:
     threads: int = 0  # 0: as many as torch takes
 
 
-class System(Protocol):
-    """A codec in a worker process. Made from a Spec; Unavailable where it cannot run."""
+class TimedSystem(Protocol):
+    """A codec in a worker process. Unavailable where it cannot run."""
 
-    def prepare(self, cell: Cell) -> Work:
+    timed_title: str  # in tables
+    operations: tuple[str, ...]  # of TENSORS and FILES
+
+    @classmethod
+    def for_timing(cls, spec: TimedSpec) -> "TimedSystem":
+        """Make it with seeded weights or those of our model. Raises Unavailable, ModelError."""
+
+    def prepare(self, workload: Workload) -> Work:
         """What is to be timed, with its input at hand. Raises TooLarge, ArgumentError."""
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """Codes (B, n_codebooks, frames) of samples (B, 1, n), if they mean what ours do."""
+        """Codes (batch, n_codebooks, frames) of samples (batch, 1, n) where they mean the same.
+
+        None for another codec.
+        """
 
 
 @runtime_checkable
@@ -67,7 +76,7 @@ class Decodes(Protocol):
     """A system whose decoding of given codes is compared."""
 
     def decoded(self, codes: Tensor) -> Tensor:
-        """Samples (B, 1, n) of codes (B, n_codebooks, frames)."""
+        """Samples (batch, 1, n) of codes (batch, n_codebooks, frames)."""
 
 
 def is_seeded(model: str) -> bool:
@@ -75,7 +84,7 @@ def is_seeded(model: str) -> bool:
     return model in KNOWN_MODELS and model != DEFAULT_MODEL
 
 
-def codec_of(spec: Spec) -> Codec:
+def codec_of(spec: TimedSpec) -> Codec:
     """The model: a known one that is not at hand with seeded weights, of the same speed.
 
     Raises ModelError.
@@ -99,21 +108,21 @@ def noise(n_samples: int, batch: int, channels: int = 1) -> Tensor:
     return 0.1 * torch.randn(batch, channels, n_samples, generator=generator)
 
 
-def random_codes(config: ModelConfig, cell: Cell) -> Tensor:
+def random_codes(config: ModelConfig, workload: Workload) -> Tensor:
     """Seeded codes int64 (batch, n_codebooks, frames)."""
     generator = torch.Generator().manual_seed(1)
-    shape = (cell.batch, config.n_codebooks, n_frames(config, cell))
+    shape = (workload.batch, config.n_codebooks, n_frames(config, workload))
     return torch.randint(config.codebook_size, shape, generator=generator)
 
 
-def n_frames(config: ModelConfig, cell: Cell) -> int:
-    """Frames of a cell's audio."""
-    return config.n_frames(math.ceil(cell.audio_s * config.sample_rate))
+def n_frames(config: ModelConfig, workload: Workload) -> int:
+    """Frames of a workload's audio."""
+    return config.n_frames(math.ceil(workload.audio_s * config.sample_rate))
 
 
-def noise_file(spec: Spec, sample_rate: int, audio_s: float) -> Path:
+def noise_file(folder: str, sample_rate: int, audio_s: float) -> Path:
     """A WAV file of mono noise whose level comes and goes, as that of speech; made once."""
-    path = Path(spec.folder, f"noise_{sample_rate}_{audio_s:g}.wav")
+    path = Path(folder, f"noise_{sample_rate}_{audio_s:g}.wav")
     if not path.exists():
         with audio_output(path, sample_rate, 1, overwrite=True) as file:
             _write_noise(file, sample_rate, round(audio_s * sample_rate))
@@ -150,6 +159,6 @@ def free_bytes(device: torch.device) -> float:
         return math.inf
 
 
-def refuse(cell: Cell, system: str) -> ArgumentError:
+def refuse(workload: Workload, system: str) -> ArgumentError:
     """What to raise for an operation that a system does not have."""
-    return ArgumentError(f"{system} has no {cell.operation}")
+    return ArgumentError(f"{system} has no {workload.operation}")

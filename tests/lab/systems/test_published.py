@@ -2,7 +2,7 @@
 
 import torch
 
-from audiocodec.lab.speed.plain import PlainDac, Windows
+from audiocodec.lab.systems.published import PlainDac, Windows
 from tests.conftest import noise
 
 

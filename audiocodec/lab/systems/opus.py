@@ -6,10 +6,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from audiocodec.errors import ArgumentError
-from audiocodec.lab.evaluate.systems import programs
-from audiocodec.lab.evaluate.systems.base import Decoded, Setting, Unavailable, measured_kbps
-from audiocodec.lab.evaluate.systems.programs import SOURCE, TARGET, Encoded, ProgramCodec, Road
 from audiocodec.lab.measures.signals import Samples
+from audiocodec.lab.systems import programs
+from audiocodec.lab.systems.base import DecodedClip, Setting, Unavailable, measured_kbps, rates_in
+from audiocodec.lab.systems.programs import SOURCE, TARGET, EncodedFile, ProgramCodec, Road
 
 ASKED_KBPS = (6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0)
 LOWEST_KBPS, HIGHEST_KBPS = 6.0, 256.0  # that opusenc takes for one channel
@@ -23,8 +23,9 @@ FROM_OPUS = ("opusdec", "--quiet", "--float", "--rate", str(RATE), SOURCE, TARGE
 class Opus(ProgramCodec):
     """Opus at asked bit rates, variable as its default is: files come out near, not at them."""
 
-    def __init__(self, kbps: tuple[float, ...] = ASKED_KBPS) -> None:
-        """Raises ArgumentError for a rate that Opus does not take, Unavailable."""
+    def __init__(self, kbps: tuple[float, ...] = ()) -> None:
+        """kbps: ASKED_KBPS by default. Raises ArgumentError beyond what Opus takes, Unavailable."""
+        kbps = kbps or ASKED_KBPS
         for asked in kbps:
             if not LOWEST_KBPS <= asked <= HIGHEST_KBPS:
                 raise ArgumentError(
@@ -32,6 +33,11 @@ class Opus(ProgramCodec):
                 )
         version, road = _found()
         super().__init__("Opus", version, {asked: road(asked) for asked in kbps})
+
+    @classmethod
+    def from_argument(cls, argument: str) -> "Opus":
+        """See System; bit rates to ask for, in kbps."""
+        return cls(rates_in(argument))
 
 
 class MatchedOpus:
@@ -60,11 +66,18 @@ class MatchedOpus:
         self.identity = f"{version}, within {TOLERANCE:.0%} in {TRIES} tries"
         self.settings = tuple(Setting(f"at {t:g} kbps", t) for t in sorted(set(targets_kbps)))
 
-    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> Decoded:
+    @classmethod
+    def from_argument(cls, argument: str) -> "MatchedOpus":
+        """See System; measured bit rates to match, in kbps."""
+        return cls(rates_in(argument))
+
+    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
         """Encode mono audio (n_samples,) until the rate is right, and decode that."""
         target = setting.nominal_kbps
         with TemporaryDirectory() as folder:
-            tried: dict[float, tuple[float, Encoded]] = {}  # measured and file, by what was asked
+            tried: dict[
+                float, tuple[float, EncodedFile]
+            ] = {}  # measured and file, by what was asked
             asked = target
             while len(tried) < TRIES and asked not in tried:
                 road = self._road(asked)

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from audiocodec.errors import ArgumentError
-from audiocodec.lab.evaluate.systems.base import Unavailable
-from audiocodec.lab.evaluate.systems.dac_transformers import DacTransformers
-from audiocodec.lab.evaluate.systems.encodec import Encodec
-from audiocodec.lab.evaluate.systems.neural import package, spread
-from audiocodec.lab.evaluate.systems.snac import Snac
 from audiocodec.lab.measures.signals import at_rate
+from audiocodec.lab.systems.base import Unavailable, package
+from audiocodec.lab.systems.dac_transformers import DacTransformers
+from audiocodec.lab.systems.encodec import Encodec
+from audiocodec.lab.systems.neural import spread
+from audiocodec.lab.systems.snac import Snac
 from tests.conftest import noise
 
 snac, transformers = package("snac"), package("transformers")
@@ -83,7 +83,7 @@ def small_snac(tmp_path):
 def test_encodec_at_its_own_rate_equals_the_model(encodec):
     """Sound, codes and bits of each bandwidth."""
     folder, model = encodec
-    system = Encodec(folder)
+    system = Encodec.pretrained(folder)
     assert [s.label for s in system.settings] == ["1.5 kbps", "6 kbps"]
     assert [(s.codebooks, s.nominal_kbps, s.tokens_per_s) for s in system.settings] == [
         (2, 1.5, 150),
@@ -101,7 +101,7 @@ def test_encodec_at_its_own_rate_equals_the_model(encodec):
 def test_encodec_in_stereo_takes_chunks_and_gives_mono(tmp_path):
     """The clip on both channels; levels of the chunks count as bits."""
     folder, model = encodec_folder(tmp_path / "stereo", **STEREO)
-    system = Encodec(folder)
+    system = Encodec.pretrained(folder)
     decoded = system.run(AUDIO, 48000, system.settings[1])
     with torch.inference_mode():
         wav = torch.from_numpy(AUDIO).expand(1, 2, -1)
@@ -118,7 +118,7 @@ def test_encodec_in_stereo_takes_chunks_and_gives_mono(tmp_path):
 def test_dac_model_equals_the_model(dac):
     """Sound and codes of some codebooks; the clip is filled up to a whole frame."""
     folder, model = dac
-    system = DacTransformers(folder, (9, 3))
+    system = DacTransformers.pretrained(folder, (9, 3))
     assert [s.label for s in system.settings] == ["3 codebooks", "9 codebooks"]
     wav = torch.nn.functional.pad(torch.from_numpy(AUDIO)[None, None], (0, -len(AUDIO) % 512))
     for setting in system.settings:
@@ -133,15 +133,15 @@ def test_dac_model_equals_the_model(dac):
 def test_dac_model_spreads_over_its_codebooks_and_refuses_others(dac):
     """1, 3, 6 and 9 of 9."""
     folder, _ = dac
-    assert [s.codebooks for s in DacTransformers(folder).settings] == [1, 3, 6, 9]
+    assert [s.codebooks for s in DacTransformers.pretrained(folder).settings] == [1, 3, 6, 9]
     with pytest.raises(ArgumentError, match="10 codebooks; DacModel dac has 1 to 9"):
-        DacTransformers(folder, (10,))
+        DacTransformers.pretrained(folder, (10,))
 
 
 def test_snac_equals_the_model_with_the_same_noise(small_snac):
     """All scales packed; twice the same, though its decoder adds noise."""
     folder, model = small_snac
-    system = Snac(folder)
+    system = Snac.pretrained(folder)
     [setting] = system.settings
     decoded = system.run(AUDIO, 44100, setting)
     with torch.inference_mode():
@@ -160,7 +160,7 @@ def test_snac_equals_the_model_with_the_same_noise(small_snac):
 def test_clips_of_another_rate_are_resampled_there_and_back(encodec):
     """As the published evaluation does it: what is above the model's band is lost."""
     folder, model = encodec
-    system = Encodec(folder)
+    system = Encodec.pretrained(folder)
     decoded = system.run(AUDIO, 44100, system.settings[0])
     with torch.inference_mode():
         wav = torch.from_numpy(at_rate(AUDIO, 44100, 24000))[None, None]
@@ -175,13 +175,13 @@ def test_identities_follow_the_weights(encodec, tmp_path):
     """Not the folder; a name of their own tells other weights from the usual ones."""
     folder, model = encodec
     model.save_pretrained(tmp_path / "copy")
-    first, copy = Encodec(folder), Encodec(str(tmp_path / "copy"))
+    first, copy = Encodec.pretrained(folder), Encodec.pretrained(str(tmp_path / "copy"))
     assert first.identity == copy.identity
     assert (first.name, copy.name) == ("EnCodec encodec", "EnCodec copy")
     with torch.no_grad():
         next(model.decoder.parameters()).add_(0.01)
     model.save_pretrained(tmp_path / "other")
-    assert Encodec(str(tmp_path / "other")).identity != first.identity
+    assert Encodec.pretrained(str(tmp_path / "other")).identity != first.identity
 
 
 @pytest.mark.parametrize("system", [Encodec, Snac, DacTransformers])
@@ -191,7 +191,7 @@ def test_weights_that_cannot_be_had_make_a_system_unavailable(system, tmp_path, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     for source in (str(tmp_path), "nobody/nothing"):
         with pytest.raises(Unavailable, match=f"{source}: its weights cannot be had") as caught:
-            system(source)
+            system.pretrained(source)
         assert len(str(caught.value).splitlines()) == 1
 
 
@@ -201,14 +201,14 @@ def test_weights_that_lack_a_part_are_not_filled_with_random_numbers(dac):
     state = {name: value for name, value in model.state_dict().items() if "decoder" not in name}
     model.save_pretrained(folder, state_dict=state)
     with pytest.raises(Unavailable, match=r"\(no decoder\..* of a DacModel there\)"):
-        DacTransformers(folder)
+        DacTransformers.pretrained(folder)
 
 
 def test_the_weights_of_another_model_are_refused(dac):
     """A DacModel is no EnCodec."""
     folder, _ = dac
     with pytest.raises(Unavailable, match="cannot be had"):
-        Encodec(folder)
+        Encodec.pretrained(folder)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +219,7 @@ def test_missing_packages_make_a_system_unavailable(system, package, monkeypatch
     """And the line says what to install."""
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(Unavailable, match=f"pip install {package}"):
-        system()
+        system.pretrained()
 
 
 def test_counts_are_spread_from_one_to_all():

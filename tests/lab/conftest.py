@@ -1,4 +1,4 @@
-"""Other programs that tests need: encoders, and a real browser without a window for the pages.
+"""A toy model, and other programs that tests need: encoders, a real browser without a window.
 
 `page` is a fresh page that fails its test where the console had an error or where a request left
 the machine: the pages must work from a folder, without a server or a network.
@@ -12,6 +12,10 @@ from typing import Any
 
 import pytest
 
+from audiocodec import Codec, ModelConfig
+from tests.conftest import random_model
+
+TOY = ModelConfig(encoder_dim=4, decoder_dim=16, n_codebooks=3, codebook_size=32)
 BROWSER = "pip install playwright, and Debian's chromium or `playwright install chromium`"
 PROGRAMS = "install opus-tools and ffmpeg"
 ARGUMENTS = [
@@ -39,6 +43,14 @@ def chromium_program(bundled: str) -> str | None:
     """Chromium of the system, or the one that playwright installed."""
     found = [path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))]
     return next(iter(found), bundled if Path(bundled).exists() else None)
+
+
+@pytest.fixture(scope="session")
+def toy_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the toy model, seeded."""
+    folder = tmp_path_factory.mktemp("toy")
+    Codec(random_model(TOY), "toy", device="cpu").save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiocodec.errors import ArgumentError, CodecError
-from audiocodec.lab.evaluate.systems import opus, programs
-from audiocodec.lab.evaluate.systems.aac import Aac
-from audiocodec.lab.evaluate.systems.base import Decoded, Unavailable, measured_kbps
-from audiocodec.lab.evaluate.systems.mp3 import Mp3
-from audiocodec.lab.evaluate.systems.opus import MatchedOpus, Opus, next_asked, reachable
 from audiocodec.lab.measures.waveform import si_sdr
+from audiocodec.lab.systems import opus, programs
+from audiocodec.lab.systems.aac import Aac
+from audiocodec.lab.systems.base import DecodedClip, Unavailable, measured_kbps
+from audiocodec.lab.systems.mp3 import Mp3
+from audiocodec.lab.systems.opus import MatchedOpus, Opus, next_asked, reachable
 
 pytestmark = pytest.mark.usefixtures("programs")
 
@@ -34,12 +34,12 @@ def chirps() -> np.ndarray:
 AUDIO = chirps()
 
 
-def kbps_of(decoded: Decoded) -> float:
+def kbps_of(decoded: DecodedClip) -> float:
     """Measured bit rate."""
     return measured_kbps(decoded.n_bytes, N_SAMPLES, RATE)
 
 
-def quality(decoded: Decoded) -> float:
+def quality(decoded: DecodedClip) -> float:
     """SI-SDR in dB."""
     return si_sdr(*(torch.from_numpy(a)[None, None] for a in (decoded.audio, AUDIO)))
 

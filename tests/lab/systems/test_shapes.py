@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from audiocodec.lab.speed.plain import Windows
-from audiocodec.lab.speed.shapes import decoder_layers, encoder_layers, flop_per_second, layers
+from audiocodec.lab.systems.published import Windows
+from audiocodec.lab.systems.shapes import decoder_layers, encoder_layers, flop_per_second, layers
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.weights.registry import KNOWN_MODELS

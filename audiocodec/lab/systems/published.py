@@ -8,13 +8,32 @@ Shapes: B batch, C channels, T time steps or frames.
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from audiocodec.lab.speed.shapes import decoder_layers, encoder_layers, input_length, output_length
+from audiocodec.audio import LoudnessMeter, normalizing_gain, open_audio, write_audio
+from audiocodec.lab.systems.shapes import (
+    decoder_layers,
+    encoder_layers,
+    input_length,
+    output_length,
+)
+from audiocodec.lab.systems.whole_pass import WholePass
+from audiocodec.lab.systems.workloads import (
+    FILES,
+    TimedSpec,
+    Work,
+    Workload,
+    n_frames,
+    noise_file,
+    random_codes,
+    refuse,
+)
 from audiocodec.model.config import DILATIONS, ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.weights.layouts import published_names
@@ -155,6 +174,88 @@ class Windows:
         for start in range(0, audio.shape[-1], self.step):
             window = padded[..., start : start + self.n_samples]
             yield F.pad(window, (0, self.n_samples - window.shape[-1]))
+
+
+class Published(WholePass):
+    """The published forward pass, weight norm removed."""
+
+    timed_title = "published forward pass"
+
+    def made(self, model: DAC) -> Any:
+        """See WholePass."""
+        return PlainDac.like(model)
+
+    def encode(self, audio: Tensor) -> Tensor:
+        """See WholePass."""
+        return self.network.encode(audio)
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """See WholePass."""
+        return self.network.decode(codes)
+
+
+class StandIn(Published):
+    """A stand-in for compress and decompress of descript-audio-codec, where that is missing.
+
+    The same steps: the whole file into memory, its loudness, windows of a second with padding off
+    in every layer, one after the other; and back, with the loudness of the result measured. It
+    makes the same codes. It is a little faster: no weight norm, our loudness meter, a plain array.
+    """
+
+    timed_title = "stand-in for descript-audio-codec"
+    operations = FILES
+
+    def __init__(self, spec: TimedSpec) -> None:
+        """See WholePass."""
+        super().__init__(spec)
+        self._windows = Windows(self.config)
+
+    def prepare(self, workload: Workload) -> Work:
+        """See TimedSystem."""
+        padded = workload.audio_s * self.config.sample_rate <= self._windows.n_samples
+        self.network.pad(padded)
+        target = Path(self.spec.folder, "stand-in.npy")
+        if workload.operation == "compress":
+            source = noise_file(self.spec.folder, self.config.sample_rate, workload.audio_s)
+            return lambda: self._compress(source, target, padded)
+        if workload.operation == "decompress":
+            np.save(target, self._codes_of(workload, padded))
+            n_samples = math.ceil(workload.audio_s * self.config.sample_rate)
+            return lambda: self._decompress(target, n_samples, padded)
+        raise refuse(workload, self.timed_title)
+
+    def codes(self, audio: Tensor) -> Tensor | None:
+        """None: its windows have frames of their own."""
+        return None
+
+    def _codes_of(self, workload: Workload, padded: bool) -> np.ndarray:
+        n_windows = math.ceil(workload.audio_s * self.config.sample_rate / self._windows.step)
+        frames = n_frames(self.config, workload) if padded else n_windows * self._windows.n_frames
+        duration_s = frames * self.config.hop / self.config.sample_rate
+        codes = random_codes(self.config, Workload(workload.operation, duration_s))
+        return codes[..., :frames].numpy().astype(np.uint16)
+
+    def _compress(self, source: Path, target: Path, padded: bool) -> None:
+        with open_audio(source) as audio:
+            samples = np.concatenate(list(audio.blocks()))
+        meter = LoudnessMeter(self.config.sample_rate, 1)
+        meter.push(samples)
+        samples = samples * np.float32(normalizing_gain(meter.integrated(), meter.peak))
+        wav = torch.from_numpy(samples.T.copy())[None]
+        fill = (0, -wav.shape[-1] % self.config.hop)
+        windows = [F.pad(wav, fill)] if padded else self._windows.of(wav)
+        parts = [self.encode(window.to(self.device)).cpu() for window in windows]
+        np.save(target, torch.cat(parts, dim=-1).numpy().astype(np.uint16))
+
+    def _decompress(self, source: Path, n_samples: int, padded: bool) -> None:
+        codes = torch.from_numpy(np.load(source).astype(np.int64))
+        windows = [codes] if padded else codes.split(self._windows.n_frames, dim=-1)
+        parts = [self.decode(window.to(self.device)).cpu() for window in windows]
+        samples = torch.cat(parts, dim=-1)[0, :, :n_samples].T.numpy()
+        meter = LoudnessMeter(self.config.sample_rate, 1)
+        meter.push(samples)
+        samples = samples * np.float32(normalizing_gain(meter.integrated(), meter.peak))
+        write_audio(source.with_suffix(".wav"), samples, self.config.sample_rate, overwrite=True)
 
 
 def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:

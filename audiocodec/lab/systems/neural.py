@@ -1,40 +1,46 @@
 """What neural codecs share: fetching, a hash of the weights, and the road through a network.
 
-They run on the CPU, in float32, on the threads that torch has been given.
+Evaluated, they run on the CPU, in float32, on the threads that torch has been given. Timed, they
+have seeded weights and take batches; samples and codes come from the CPU and go back there.
 """
 
 import hashlib
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from time import perf_counter
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from audiocodec.lab.evaluate.systems.base import Decoded, Setting, Unavailable, fitted
 from audiocodec.lab.measures.signals import Samples, at_rate
+from audiocodec.lab.systems.base import DecodedClip, Setting, Unavailable, fitted, package
+from audiocodec.lab.systems.workloads import (
+    TENSORS,
+    Work,
+    Workload,
+    noise,
+    refuse,
+    refuse_too_large,
+)
 
 Model = TypeVar("Model")
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """What a network made of a clip."""
+class PackedCodes:
+    """The codes of a clip, as a file would hold them."""
 
-    state: Any  # that it decodes
-    n_bits: int  # of its codes without gaps, and of all else that decoding needs
-    codes: NDArray[np.integer] | None  # (n_codebooks, frames)
+    n_bits: int  # without gaps, and of all else that decoding needs
+    codes: NDArray[np.integer] | None  # (n_codebooks, frames); None: no such array
 
 
 class NeuralCodec(ABC):
-    """A System that is a network without a file format: its bytes are those of the packed codes.
+    """A network without a file format: its bytes are those of the packed codes.
 
     So there is no header, no length, no gain in them, as there is in a file; a few bytes a clip.
     """
@@ -44,38 +50,80 @@ class NeuralCodec(ABC):
     settings: tuple[Setting, ...]
     codebook_size: int
     sample_rate: int  # of the network
+    channels = 1  # that it takes
+    device = torch.device("cpu")
     in_programs = False
+    timed_title: str
+    operations: ClassVar[tuple[str, ...]] = TENSORS
+
+    @classmethod
+    @abstractmethod
+    def pretrained(cls, weights: str) -> "NeuralCodec":
+        """Load it from a hub repository or folder. Raises Unavailable."""
+
+    @classmethod
+    def from_argument(cls, argument: str) -> "NeuralCodec":
+        """See System; the argument names weights."""
+        return cls.pretrained(*filter(None, [argument]))
 
     @abstractmethod
-    def encode(self, audio: Tensor, setting: Setting) -> Encoded:
-        """Codes of audio (1, 1, n_samples) at the network's rate."""
+    def encode(self, audio: Tensor, setting: Setting) -> Any:
+        """What decode() takes, of audio (batch, channels, n_samples) at the network's rate."""
 
     @abstractmethod
     def decode(self, state: Any) -> Tensor:
-        """Mono audio (n_samples or a few more,) at the network's rate."""
+        """Audio (batch, channels, n_samples or a few more) at the network's rate."""
+
+    @abstractmethod
+    def codes_in(self, state: Any) -> Sequence[Tensor]:
+        """The codes in what encode() gave, in as many tensors as it has."""
+
+    @abstractmethod
+    def packed(self, state: Any) -> PackedCodes:
+        """What a file would hold of one clip."""
 
     @torch.inference_mode()
-    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> Decoded:
+    def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
         """Encode and decode mono audio (n_samples,); resampling counts in the seconds."""
         start = perf_counter()
         wav = np.ascontiguousarray(at_rate(audio, sample_rate, self.sample_rate))
-        encoded = self.encode(torch.from_numpy(wav)[None, None], setting)
+        state = self.encode(torch.from_numpy(wav).expand(1, self.channels, -1), setting)
+        packed = self.packed(state)
         middle = perf_counter()
-        decoded = self.decode(encoded.state)[: len(wav)].numpy()
+        decoded = self.decode(state)[0].mean(dim=0)[: len(wav)].numpy()
         decoded = fitted(at_rate(decoded, self.sample_rate, sample_rate), len(audio))
         end = perf_counter()
-        n_bytes = (encoded.n_bits + 7) // 8
-        return Decoded(decoded, n_bytes, middle - start, end - middle, encoded.codes)
+        n_bytes = (packed.n_bits + 7) // 8
+        return DecodedClip(decoded, n_bytes, middle - start, end - middle, packed.codes)
 
+    def prepare(self, workload: Workload) -> Work:
+        """See TimedSystem."""
+        if workload.operation not in TENSORS:
+            raise refuse(workload, self.timed_title)
+        n_bytes = self.bytes_per_second(workload.operation) * workload.audio_s * workload.batch
+        refuse_too_large(n_bytes, self.device)
+        wav = noise(round(workload.audio_s * self.sample_rate), workload.batch, self.channels)
+        if workload.operation == "encode":
+            return lambda: self._encoded_on_cpu(wav)
+        state = self.encode(wav.to(self.device), self.timed_setting)
+        return lambda: self.decode(state).cpu()
 
-def package(name: str) -> Any:
-    """A package that audiocodec does without. Raises Unavailable that says how to install it."""
-    try:
-        with warnings.catch_warnings():  # what it uses that is out of date is not ours to mend
-            warnings.simplefilter("ignore")
-            return import_module(name)
-    except ImportError as error:
-        raise Unavailable(f"the package {name} is missing: pip install {name}") from error
+    def codes(self, audio: Tensor) -> Tensor | None:
+        """None: another codec than ours."""
+        return None
+
+    @property
+    def timed_setting(self) -> Setting:
+        """The setting of a benchmark: all codebooks, unless a subclass says otherwise."""
+        return self.settings[-1]
+
+    def bytes_per_second(self, operation: str) -> float:
+        """About what it holds at once for each second of audio; 0: does not grow with it."""
+        return 0.0
+
+    def _encoded_on_cpu(self, wav: Tensor) -> list[Tensor]:
+        state = self.encode(wav.to(self.device), self.timed_setting)
+        return [codes.cpu() for codes in self.codes_in(state)]
 
 
 def weights_of(source: str, load: Callable[[bool], Model]) -> Model:

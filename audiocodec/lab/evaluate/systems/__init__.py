@@ -1,1 +1,0 @@
-"""The codecs that can be measured, a file each; see base.py for what one has to offer."""

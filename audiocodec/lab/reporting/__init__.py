@@ -1,0 +1,1 @@
+"""Tables, pictures and facts about the machine, for the reports of evaluation and benchmarks."""
