@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-SETTINGS: dict[str, Any] = {
+SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "audiocodec",
     "svg.fonttype": "none",
     "font.family": "sans-serif",
