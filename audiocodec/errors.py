@@ -14,11 +14,55 @@ CodecError                   the command prints it as one line and exits with 1
     |-- DamagedBlock         one block is cut or altered: the rest can be recovered
     |-- TruncatedFile        the end is missing
     `-- ModelMismatch        made with another model
+
+Every message is one printable line of bounded length, whatever a file or a library put into it.
 """
+
+import reprlib
+
+MAX_MESSAGE = 2000  # characters: a screenful
+
+
+def printable(text: str) -> str:
+    """Text whose control characters, with which a file could steer a terminal, are spelled out."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def one_line(text: object, limit: int = 200) -> str:
+    """What a library says, for a message: one printable line, cut to `limit` characters."""
+    return _cut(printable(_cut(" ".join(str(text).splitlines()), limit)), limit)
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """A name or value that a file holds, for a message: 'decoder.bias', 12, ['a', 'b'].
+
+    As Python writes it, on one printable line, cut to `limit` characters.
+    """
+    short = reprlib.Repr()
+    short.maxstring = short.maxlong = short.maxother = limit
+    try:
+        return one_line(short.repr(value), limit)
+    except ValueError:  # Python does not write an integer of more than 4300 digits
+        return "a number of thousands of digits"
+
+
+def _cut(text: str, limit: int) -> str:
+    """The beginning and the end of a text that is longer than `limit`."""
+    if len(text) <= limit:
+        return text
+    end = limit // 3
+    return f"{text[: limit - end - 3]}...{text[-end:]}"
 
 
 class CodecError(Exception):
     """Base of all errors that audiocodec raises on purpose."""
+
+    def __str__(self) -> str:
+        return one_line(self.message(), MAX_MESSAGE)
+
+    def message(self) -> str:
+        """The message, before it is made one printable line; for subclasses to compose."""
+        return super().__str__()
 
 
 class ArgumentError(CodecError, ValueError):
@@ -48,7 +92,7 @@ class OutputExists(OutputError):
         super().__init__(path)  # plain arguments survive a process pool
         self.path = path
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return f"{self.path}: exists already; overwrite=True (--overwrite) replaces it"
 
 
@@ -75,7 +119,7 @@ class DamagedBlock(ContainerError):
         super().__init__(path, index, start_s, reason)
         self.path, self.index, self.start_s, self.reason = path, index, start_s, reason
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return (
             f"{self.path}: block {self.index}, at {self.start_s:.1f} s, is damaged "
             f"({self.reason}); recover=True (--recover) keeps the rest"
@@ -93,7 +137,7 @@ class ModelMismatch(ContainerError):
         super().__init__(path, made_with, given)
         self.path, self.made_with, self.given = path, made_with, given
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return (
             f"{self.path}: made with model {self.made_with}, which is not {self.given}; "
             "load the model that made it"

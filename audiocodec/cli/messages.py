@@ -5,6 +5,8 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from audiocodec.errors import printable
+
 
 def say(message: str) -> None:
     """One line on standard error, if anyone is there to read it."""
@@ -27,8 +29,3 @@ def told_afterwards(kind: type[Warning]) -> Iterator[None]:
 def counted(number: int, noun: str) -> str:
     """1 shard, 2 shards."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def printable(text: str) -> str:
-    """Text whose control characters, with which a file could steer a terminal, are spelled out."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

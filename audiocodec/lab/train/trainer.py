@@ -34,7 +34,7 @@ class TrainingDiverged(CodecError):
         super().__init__(step, figures)
         self.step, self.figures = step, figures
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         bad = ", ".join(name for name, value in self.figures.items() if not math.isfinite(value))
         return (
             f"step {self.step}: {bad} not finite; go on from the last checkpoint with a lower "

@@ -16,7 +16,7 @@ GAIN_TOLERANCE_DB = 0.01  # levels closer than this count as one: far below what
 class MixedModels(ModelMismatch):
     """Codes of two models cannot stand in one file: path and its model, the other's model."""
 
-    def __str__(self) -> str:
+    def message(self) -> str:
         return (
             f"{self.path}: made with model {self.made_with}, and not {self.given} as the others; "
             "decode it and encode the sound with that model"
