@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from audiocodec.errors import ModelError
+from audiocodec.errors import ModelError, quoted
 
 DILATIONS = (1, 3, 9)  # of the residual units of every stage (paper, section 3.1)
 ALIGNMENTS = ("aligned", "published")
@@ -60,7 +60,9 @@ class ModelConfig:
         if self.decoder_dim % (1 << len(self.decoder_strides)):
             raise ModelError(f"decoder_dim {self.decoder_dim} cannot be halved at every stage")
         if self.alignment not in ALIGNMENTS:
-            raise ModelError(f"alignment {self.alignment!r} is none of {', '.join(ALIGNMENTS)}")
+            raise ModelError(
+                f"alignment {quoted(self.alignment)} is none of {', '.join(ALIGNMENTS)}"
+            )
 
     @property
     def hop(self) -> int:
@@ -126,7 +128,7 @@ class ModelConfig:
         """Checked configuration from JSON values. Raises ModelError, naming the field."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
-            raise ModelError(f"unknown settings in the model's configuration: {', '.join(unknown)}")
+            raise ModelError(f"unknown settings in the model's configuration: {quoted(unknown)}")
         return cls(**values)
 
     def code_space(self) -> bytes:
@@ -141,12 +143,14 @@ def _half_up(stride: int) -> int:
 
 def _check_int(name: str, value: object, lowest: int, highest: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise ModelError(f"{name} is {value!r}; it must be a whole number {lowest} to {highest}")
+        raise ModelError(
+            f"{name} is {quoted(value)}; it must be a whole number {lowest} to {highest}"
+        )
 
 
 def _strides(name: str, value: object) -> tuple[int, ...]:
     if not isinstance(value, list | tuple) or not 1 <= len(value) <= MAX_STAGES:
-        raise ModelError(f"{name} is {value!r}; it must list 1 to {MAX_STAGES} strides")
+        raise ModelError(f"{name} is {quoted(value)}; it must list 1 to {MAX_STAGES} strides")
     for stride in value:
         _check_int(name, stride, 1, MAX_STRIDE)
     return tuple(value)

@@ -1,64 +1,113 @@
 """Three layouts of the same parameters, made into one: our names, weight norm folded.
 
-published      .pth of descript-audio-codec: numbered blocks, weight-normalized
+published      descript-audio-codec: numbered blocks, weight-normalized
 transformers   DacModel's names, folded (or parametrized, if weight norm was applied again)
 ours           the names of audiocodec.model
+
+Each may stand under a prefix: a wrapper's (`model.`, `module.`), a composite model's
+(`audio_encoder.`). Parameters are looked at before they are read.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from audiocodec.errors import ModelError
+from audiocodec.errors import ModelError, quoted
 from audiocodec.model.config import ModelConfig
 
 UNIT_PARTS = ("snake1", "conv1", "snake2", "conv2")
-WEIGHT_NORM = {  # how a magnitude and a direction are called, then what they fold into
+WEIGHT_NORM = {  # how a magnitude and a direction are called
     "weight_g": "weight_v",
     "parametrizations.weight.original0": "parametrizations.weight.original1",
 }
 _PARAMETER = re.compile(
     r"(.+)\.(weight_[gv]|parametrizations\.weight\.original[01]|weight|bias|alpha)"
 )
+OUR_CODEBOOK = "quantizer.stages.0.codebook.weight"
+THEIR_CODEBOOK = "quantizer.quantizers.0.codebook.weight"  # published, and in transformers
+FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+
+# our setting: what it is called in published files, in transformers, by Parler-TTS
+SETTINGS = {
+    "sample_rate": ("sample_rate", "sampling_rate"),
+    "encoder_dim": ("encoder_dim", "encoder_hidden_size"),
+    "encoder_strides": ("encoder_rates", "downsampling_ratios"),
+    "latent_dim": ("latent_dim", "hidden_size"),
+    "decoder_dim": ("decoder_dim", "decoder_hidden_size"),
+    "decoder_strides": ("decoder_rates", "upsampling_ratios"),
+    "n_codebooks": ("n_codebooks", "num_codebooks"),
+    "codebook_size": ("codebook_size",),
+    "codebook_dim": ("codebook_dim",),
+}
+DAC_MODEL_RATE = 16000  # of a DacModel whose configuration does not say; published ones: 44100
 
 
-def published_config(kwargs: Mapping[str, object]) -> ModelConfig:
-    """Configuration from the constructor's arguments that a published .pth carries."""
-    names = {
-        "sample_rate": "sample_rate",
-        "encoder_dim": "encoder_dim",
-        "encoder_rates": "encoder_strides",
-        "latent_dim": "latent_dim",
-        "decoder_dim": "decoder_dim",
-        "decoder_rates": "decoder_strides",
-        "n_codebooks": "n_codebooks",
-        "codebook_size": "codebook_size",
-        "codebook_dim": "codebook_dim",
+class Stored(Protocol):
+    """A parameter in a file, not read yet."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As the file declares it."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """As the file declares it."""
+
+    def read(self) -> Tensor:
+        """Read it. Raises ModelError where the file holds less than it declares."""
+
+
+def describes_codec(values: Mapping[str, Any]) -> bool:
+    """Whether there are the settings that tell a codec of this architecture from others."""
+    needed = SETTINGS["sample_rate"], SETTINGS["n_codebooks"]
+    return all(any(name in values for name in names) for names in needed)
+
+
+def translated_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Configuration from the settings of published files, transformers or Parler-TTS.
+
+    Settings that the networks do not need are left out, as is hop_length, which is often wrong.
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    known = {
+        ours: next(given[name] for name in names if name in given)
+        for ours, names in SETTINGS.items()
+        if not given.keys().isdisjoint(names)
     }
-    return _translated(kwargs, names)
+    known["codebook_dim"] = _one_width(known.get("codebook_dim", ModelConfig.codebook_dim))
+    return ModelConfig.from_dict(known)
 
 
-def transformers_config(values: Mapping[str, object]) -> ModelConfig:
-    """Configuration from DacModel's config.json; its hop_length is not trusted, nor read."""
-    names = {
-        "sampling_rate": "sample_rate",
-        "encoder_hidden_size": "encoder_dim",
-        "downsampling_ratios": "encoder_strides",
-        "hidden_size": "latent_dim",
-        "decoder_hidden_size": "decoder_dim",
-        "upsampling_ratios": "decoder_strides",
-        "n_codebooks": "n_codebooks",
-        "codebook_size": "codebook_size",
-        "codebook_dim": "codebook_dim",
-    }
-    return _translated(values, names)
+def _one_width(codebook_dim: Any) -> Any:
+    """A list with a width for each codebook, if they agree, is one width."""
+    if not isinstance(codebook_dim, list | tuple) or not codebook_dim:
+        return codebook_dim
+    if any(width != codebook_dim[0] for width in codebook_dim):
+        raise ModelError(f"codebook_dim is {quoted(codebook_dim)}; codebooks must be equally wide")
+    return codebook_dim[0]
 
 
-def _translated(values: Mapping[str, object], names: Mapping[str, str]) -> ModelConfig:
-    present = {ours: values[theirs] for theirs, ours in names.items() if theirs in values}
-    return ModelConfig.from_dict({k: v for k, v in present.items() if v is not None})
+def codec_prefix(names: Mapping[str, object]) -> str:
+    """What stands before the names of a codec's parameters, "" if nothing does.
+
+    Raises ModelError where there is no codec of this architecture, or several.
+    """
+    anchors = OUR_CODEBOOK, THEIR_CODEBOOK
+    found = {key.removesuffix(end) for key in names for end in anchors if key.endswith(end)}
+    prefixes = sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
+    if not prefixes:
+        raise ModelError(
+            f"no Descript Audio Codec is in it: {THEIR_CODEBOOK} is missing among "
+            f"{len(names)} parameters"
+        )
+    if len(prefixes) > 1:
+        raise ModelError(
+            f"it holds {len(prefixes)} codecs, under {quoted(prefixes)}; give a file with one"
+        )
+    return prefixes[0]
 
 
 def published_names(config: ModelConfig) -> dict[str, str]:
@@ -71,33 +120,27 @@ def transformers_names(config: ModelConfig) -> dict[str, str]:
     return {transformers: ours for ours, _, transformers in _modules(config)}
 
 
-def renamed(state: Mapping[str, Tensor], names: Mapping[str, str]) -> dict[str, Tensor]:
+def is_ours(state: Mapping[str, object]) -> bool:
+    """Whether parameters, without prefix, have our names."""
+    return OUR_CODEBOOK in state
+
+
+def is_transformers(state: Mapping[str, object]) -> bool:
+    """Whether parameters, without prefix, have the names of transformers' DacModel."""
+    return any(key.startswith("encoder.conv1.") for key in state)
+
+
+def renamed(state: Mapping[str, Stored], config: ModelConfig) -> dict[str, Stored]:
     """The same parameters under our names. Raises ModelError for one that has none."""
+    if is_ours(state):
+        return dict(state)
+    names = (transformers_names if is_transformers(state) else published_names)(config)
     result = {}
     for key, tensor in state.items():
         match = _PARAMETER.fullmatch(key)
         if match is None or match[1] not in names:
-            raise ModelError(f"a parameter that this architecture does not have: {key}")
+            raise ModelError(f"a parameter that this architecture does not have: {quoted(key)}")
         result[f"{names[match[1]]}.{match[2]}"] = tensor
-    return result
-
-
-def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weight norm folded: w = g v / |v|, the norm over all but the first dimension.
-
-    In float64 on the CPU, so that the result does not depend on the machine.
-    """
-    result = dict(state)
-    for key in state:
-        for magnitude, direction in WEIGHT_NORM.items():
-            if key.endswith("." + magnitude):
-                prefix = key.removesuffix(magnitude)
-                if prefix + direction not in result:
-                    raise ModelError(f"{key} has no {prefix}{direction} beside it")
-                g = result.pop(key).double()
-                v = result.pop(prefix + direction).double()
-                norm = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
-                result[prefix + "weight"] = (v * (g.view_as(norm) / norm)).float()
     return result
 
 
@@ -139,26 +182,59 @@ def _units(
             )
 
 
-def checked(state: dict[str, Tensor], expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
-    """The parameters in float32, after a look at names, shapes, storage and values.
+def assembled(state: Mapping[str, Stored], expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+    """The parameters that a model has, in float32, weight norm folded.
 
-    Raises ModelError for a parameter that is missing, too many, of a wrong shape, larger than
-    what the file holds for it, or not finite.
+    Names, shapes and types are checked before anything is read. Raises ModelError for a parameter
+    that is missing, too many, of another shape or type, larger than what is stored, or not finite.
     """
-    if missing := sorted(expected.keys() - state.keys()):
-        raise ModelError(f"{len(missing)} parameters are missing, {missing[0]} among them")
-    if extra := sorted(state.keys() - expected.keys()):
-        raise ModelError(f"{len(extra)} parameters too many, {extra[0]} among them")
-    result = {}
+    parts = {name: _parts(name, state) for name in expected}
+    if missing := sorted(name for name, keys in parts.items() if not keys):
+        raise ModelError(f"{len(missing)} parameters are missing, {quoted(missing[0])} among them")
+    if extra := sorted(state.keys() - {key for keys in parts.values() for key in keys}):
+        raise ModelError(f"{len(extra)} parameters too many, {quoted(extra[0])} among them")
     for name, shape in expected.items():
-        tensor = state[name]
-        if tensor.shape != shape:
-            raise ModelError(
-                f"{name} is shaped {tuple(tensor.shape)}; the configuration wants {tuple(shape)}"
-            )
-        if tensor.untyped_storage().nbytes() < tensor.numel() * tensor.element_size():
-            raise ModelError(f"{name} is declared larger than it is stored")
-        result[name] = tensor.float().contiguous()
-        if not torch.isfinite(result[name]).all():
-            raise ModelError(f"{name} holds values that are not finite")
+        _check_declared([state[key] for key in parts[name]], name, tuple(shape))
+    return {name: _read([state[key] for key in keys], name) for name, keys in parts.items()}
+
+
+def _parts(name: str, state: Mapping[str, Stored]) -> tuple[str, ...]:
+    """Keys of what a parameter is made of: itself, or (magnitude, direction)."""
+    if name in state:
+        return (name,)
+    module = name.removesuffix("weight")
+    for magnitude, direction in WEIGHT_NORM.items():
+        keys = module + magnitude, module + direction
+        if name.endswith(".weight") and all(key in state for key in keys):
+            return keys
+    return ()
+
+
+def _check_declared(parts: list[Stored], name: str, shape: tuple[int, ...]) -> None:
+    magnitudes = [part.shape for part in parts[:-1]]
+    if parts[-1].shape != shape or magnitudes not in ([], [(shape[0], *[1] * (len(shape) - 1))]):
+        raise ModelError(
+            f"{name} is shaped {' and '.join(quoted(part.shape) for part in parts)}; the "
+            f"configuration wants {shape}"
+        )
+    for part in parts:
+        if part.dtype not in FLOATS:
+            raise ModelError(f"{name} holds {part.dtype}, not floating-point numbers")
+
+
+def _read(parts: list[Stored], name: str) -> Tensor:
+    tensors = [part.read() for part in parts]
+    result = folded(*tensors) if len(tensors) == 2 else tensors[0].float()
+    if not torch.isfinite(result).all():
+        raise ModelError(f"{name} holds values that are not finite")
     return result
+
+
+def folded(magnitude: Tensor, direction: Tensor) -> Tensor:
+    """Weight norm folded: w = g v / |v|, the norm over all but the first dimension.
+
+    In float64 on the CPU, so that the result does not depend on the machine.
+    """
+    v = direction.double()
+    norm = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))
+    return (v * (magnitude.double().view_as(norm) / norm)).float()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from audiocodec.errors import ArgumentError, ModelError
 from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
-from audiocodec.weights.store import CONFIG_FILE, WEIGHTS_FILE
+from audiocodec.weights.sources import CONFIG_FILE, WEIGHTS_FILE
 
 BUILTIN = Path(__file__).with_name("builtin")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

@@ -1,7 +1,7 @@
 """The full state of a training on disk: whole or not at all, read without executing anything."""
 
-import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,13 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from audiocodec.errors import ModelError
+from audiocodec.errors import CodecError, ModelError, one_line, quoted
 from audiocodec.files import output_file
 from audiocodec.lab.train.generator import exported, with_weight_norm
 from audiocodec.lab.train.trainer import Trainer
 from audiocodec.lab.train.variants import rebuilt, variants_of
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
+from audiocodec.weights.torch_files import read_tensors, read_torch_file
 
 LATEST, BEST = "checkpoint.pt", "best.pt"
 FORMAT = "audiocodec-training-1"
@@ -54,10 +55,10 @@ def load(trainer: Trainer, path: Path) -> None:
     where it is not a checkpoint, or of another model.
     """
     state = read(path)
-    if state["config"] != trainer.model.config.to_dict():
-        raise ModelError(f"{path}: a checkpoint of another model: {state['config']}")
-    trainer.step, trainer.seconds = state["step"], state["seconds"]
-    try:
+    with _fitting(path, "the settings of this run"):
+        if state["config"] != trainer.model.config.to_dict():
+            raise ModelError(f"{path}: a checkpoint of another model: {quoted(state['config'])}")
+        trainer.step, trainer.seconds = int(state["step"]), float(state["seconds"])
         trainer.model.load_state_dict(state["model"])
         if trainer.average is not None:
             trainer.average.model.load_state_dict(state.get("average", state["model"]))
@@ -70,9 +71,6 @@ def load(trainer: Trainer, path: Path) -> None:
         for name in ("codebooks", "dead"):
             if (watcher := getattr(trainer, name)) is not None and name in state:
                 watcher.load_state_dict(state[name])
-    except (RuntimeError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"{path}: does not fit the settings of this run: {reason}") from error
 
 
 def trained_model(path: Path) -> DAC:
@@ -81,36 +79,46 @@ def trained_model(path: Path) -> DAC:
     In plain convolutions, to be decoded with as modules. Raises ModelError.
     """
     state = read(path)
-    model = rebuilt(ModelConfig.from_dict(state["config"]), state["variants"])
-    weights = state.get("average", state["model"])
-    if any("parametrizations" in name for name in weights):
-        with_weight_norm(model)
-    try:
+    with _fitting(path, "its own configuration"):
+        model = rebuilt(ModelConfig.from_dict(state["config"]), state["variants"])
+        weights = state.get("average", state["model"])
+        if any("parametrizations" in name for name in weights):
+            with_weight_norm(model)
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ModelError(f"{path}: its weights do not fit its configuration") from error
-    return exported(model)
+        return exported(model)
 
 
 def load_discriminators(trainer: Trainer, state: Mapping[str, Any], path: Path) -> None:
     """Take over discriminators alone. Raises ModelError where there are none of the same shape."""
     if trainer.discriminators is None or "discriminators" not in state:
         raise ModelError(f"{path}: holds no discriminators, or this run has none")
-    if state["discriminator_config"] != trainer.discriminators.config.to_dict():
+    if state.get("discriminator_config") != trainer.discriminators.config.to_dict():
         raise ModelError(f"{path}: has discriminators of other widths or windows")
-    trainer.discriminators.load_state_dict(state["discriminators"])
+    with _fitting(path, "the settings of this run"):
+        trainer.discriminators.load_state_dict(state["discriminators"])
 
 
 def read(path: Path) -> dict[str, Any]:
     """Tensors and plain values of a checkpoint; nothing in it is executed. Raises ModelError."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(f"{path}: not a readable checkpoint: {reason}") from error
-    if not isinstance(state, dict) or state.get("format") != FORMAT:
-        raise ModelError(f"{path}: not a checkpoint of this version of audiocodec train")
+        content = read_torch_file(path)
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            raise ModelError("not a checkpoint of this version of audiocodec train")
+        state: dict[str, Any] = read_tensors(content)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}") from error
     return state
+
+
+@contextmanager
+def _fitting(path: Path, to_what: str) -> Iterator[None]:
+    """Turn what torch says about values of a wrong name, type or shape into a ModelError."""
+    try:
+        yield
+    except CodecError:
+        raise
+    except Exception as error:  # a file that was made for it can bring about almost any
+        raise ModelError(f"{path}: does not fit {to_what}: {one_line(error)}") from error
 
 
 def save_batch(audio: Tensor, figures: Mapping[str, float], step: int, path: Path) -> None:
