@@ -57,6 +57,7 @@ from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.validation import check_float, check_int
 from audiocodec.weights.card import model_card
+from audiocodec.weights.hub import HubOptions
 from audiocodec.weights.registry import DEFAULT_MODEL
 from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model, save_model
@@ -101,19 +102,26 @@ class Codec:
         *,
         precision: str = "exact",
         alignment: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+        local_files_only: bool = False,
     ) -> "Codec":
         """Load a model.
 
         name_or_path: a known name (`audiocodec models` lists them), a hub repository
-            "owner/name", a folder, or a file: model.safetensors or a published .pth.
+            "owner/name", a folder, or a file: model.safetensors, pytorch_model.bin or a
+            published .pth, also of Parler-TTS, of a composite model or of a training run.
         revision: branch, tag or commit of the hub repository.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         precision: "exact" (float32, no TF32: the same tokens everywhere) or "fast"
             (bfloat16 or TF32 where the device computes in them).
         alignment: "aligned" or "published" instead of the model's own (see ModelConfig).
+        token, cache_dir: for the hub, as huggingface_hub takes them.
+        local_files_only: take a hub model from the cache, without asking the hub.
         Raises ModelError that says what was tried, ArgumentError for a wrong argument.
         """
-        located = resolve(name_or_path, revision)
+        hub = HubOptions(token=token, cache_dir=cache_dir, local_files_only=local_files_only)
+        located = resolve(name_or_path, revision, hub)
         model, own_name = load_model(located.path, alignment)
         name = located.name or own_name or located.path.stem
         return cls(model, name, device, precision)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiocodec.errors import ArgumentError, ModelError
+from audiocodec.weights.hub import HubOptions, fetch
 from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
-from audiocodec.weights.sources import CONFIG_FILE, WEIGHTS_FILE
 
 BUILTIN = Path(__file__).with_name("builtin")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -21,10 +21,14 @@ class Located:
     name: str | None
 
 
-def resolve(name_or_path: str | os.PathLike[str], revision: str | None = None) -> Located:
+def resolve(
+    name_or_path: str | os.PathLike[str],
+    revision: str | None = None,
+    options: HubOptions | None = None,
+) -> Located:
     """Find a model: what exists on disk first, then built-in and known names, then the hub.
 
-    revision: a branch, tag or commit of the hub repository.
+    revision: a branch, tag or commit of the hub repository. options: how to reach the hub.
     Raises ModelError that says what was tried and what to do, ArgumentError for a revision of what
     is not on the hub.
     """
@@ -50,35 +54,8 @@ def resolve(name_or_path: str | os.PathLike[str], revision: str | None = None) -
             f"{given}: no such file or folder, and not the name of a model; "
             f"known names are {', '.join(KNOWN_MODELS)}, hub repositories look like owner/name"
         )
-    return Located(_fetched(hub_id, revision), _public_name(hub_id))
+    return Located(fetch(hub_id, revision, options or {}), _public_name(hub_id))
 
 
 def _public_name(hub_id: str) -> str:
     return next((m.name for m in KNOWN_MODELS.values() if m.hub_id == hub_id), hub_id)
-
-
-def _fetched(hub_id: str, revision: str | None) -> Path:
-    """The folder in the hub's cache that holds the two files of a model."""
-    from huggingface_hub import hf_hub_download, try_to_load_from_cache
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    where = f"{hub_id} at revision {revision}" if revision else hub_id
-    try:
-        config = hf_hub_download(hub_id, CONFIG_FILE, revision=revision)
-        # both files from one commit, even if the branch moves in between
-        commit = Path(config).parent.name
-        hf_hub_download(hub_id, WEIGHTS_FILE, revision=commit)
-    except LocalEntryNotFoundError as error:
-        cached = try_to_load_from_cache(hub_id, CONFIG_FILE, revision=revision or "main")
-        part = "only a part of it is in the cache" if cached else "it is not in the cache"
-        raise ModelError(
-            f"{where}: {part} and the hub cannot be reached (no network, or HF_HUB_OFFLINE is "
-            f"set); connect once, give a folder on disk, or use the built-in {DEFAULT_MODEL}"
-        ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
-        raise ModelError(
-            f"{where}: cannot be had from the hub: {type(error).__name__}: {reason}; check the "
-            "name and the revision, and for a private or gated repository run `hf auth login`"
-        ) from error
-    return Path(config).parent

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from audiocodec.errors import ModelError
+from audiocodec.errors import ModelError, one_line
+from audiocodec.weights.hub import quiet_hub
 
 
 def upload(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
@@ -11,15 +12,14 @@ def upload(folder: Path, repo_id: str, private: bool, token: str | None) -> str:
     Raises ModelError where the hub refuses or cannot be reached.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     api = HfApi(token=token)
     try:
-        api.create_repo(repo_id, private=private, exist_ok=True)
-        return str(api.upload_folder(repo_id=repo_id, folder_path=folder).commit_url)
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else ""
+        with quiet_hub():
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder).commit_url)
+    except Exception as error:  # of whatever library the hub's own uses for HTTP
         raise ModelError(
-            f"{repo_id}: cannot be uploaded: {type(error).__name__}: {reason}; check the name, "
-            "the network, and that `hf auth login` has been run with a token that may write"
+            f"{repo_id}: cannot be uploaded: {type(error).__name__}: {one_line(error)}; check the "
+            "name, the network, and that `hf auth login` has been run with a token that may write"
         ) from error
