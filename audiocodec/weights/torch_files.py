@@ -282,7 +282,7 @@ class _Storages:
         text = name.text if isinstance(name, Name) else ""
         dtype = DTYPES.get(text.removeprefix("torch.").removesuffix("Storage"))
         if kind != "storage" or dtype is None or not text.endswith("Storage") or any(view):
-            raise ModelError(f"it has a tensor of an unknown kind: {quoted(text or name)}")
+            raise ModelError(f"it has a tensor of an unknown kind: {quoted(text)}")
         if not isinstance(key, str) or not _is_count(n_items):
             raise ModelError("it has a tensor of no size")
         storage = self.by_key.setdefault(key, _Storage(self.file, dtype, n_items))
