@@ -30,7 +30,7 @@ def printable(text: str) -> str:
 
 def one_line(text: object, limit: int = 200) -> str:
     """What a library says, for a message: one printable line, cut to `limit` characters."""
-    return _cut(printable(_cut(" ".join(str(text).splitlines()), limit)), limit)
+    return _cut(printable(_cut(" ".join(filter(None, str(text).splitlines())), limit)), limit)
 
 
 def quoted(value: object, limit: int = 80) -> str:

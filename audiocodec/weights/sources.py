@@ -93,7 +93,7 @@ def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
 
 
 def _is_file_name(name: object) -> bool:
-    return isinstance(name, str) and re.fullmatch(r"\w[\w.-]*", name) is not None
+    return isinstance(name, str) and re.fullmatch(r"\w[\w.-]{,199}", name) is not None
 
 
 def _open_folder(folder: Path) -> Source:

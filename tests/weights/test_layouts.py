@@ -1,6 +1,7 @@
 """Three layouts, one model; nothing in a file is executed; what does not fit is refused."""
 
 import json
+import os
 import pickle
 
 import numpy as np
@@ -14,6 +15,8 @@ from audiocodec.weights.layouts import published_names, transformers_names
 from audiocodec.weights.resolve import BUILTIN
 from audiocodec.weights.store import load_model, save_model
 from tests.conftest import noise
+
+OWN = {"format": "audiocodec", "name": "small_16k"}
 
 
 def pth_of(codec, path, change=None):
@@ -81,21 +84,143 @@ def hf_of(codec, folder, parametrized=False, **config):
     return folder
 
 
+def prefixed(path, prefix, to, **more):
+    """The tensors of a safetensors file under a prefix, among others."""
+    state = {prefix + key: tensor for key, tensor in load_file(path).items()}
+    to.parent.mkdir(exist_ok=True)
+    save_file(state | {key: torch.zeros(2) for key in more}, to)
+    return to
+
+
+def with_config(folder, **values):
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(values))
+    return folder
+
+
+def parler_of(codec, folder):
+    """The wrapper of Parler-TTS: published names under `model.`, parametrized, settings its own.
+
+    It has no settings for widths and strides, because it only knows those of the 44.1 kHz model.
+    """
+    pth = torch.load(pth_of(codec, folder.with_suffix(".pth")), weights_only=True)
+    news = {"weight_g": "parametrizations.weight.original0"}
+    news["weight_v"] = "parametrizations.weight.original1"
+    state = {}
+    for key, tensor in pth["state_dict"].items():
+        module, _, name = key.rpartition(".")
+        state[f"model.{module}.{news.get(name, name)}"] = tensor
+    c = codec.config
+    with_config(
+        folder,
+        architectures=["DACModel"],
+        codebook_size=c.codebook_size,
+        frame_rate=86,
+        latent_dim=c.latent_dim,
+        model_bitrate=8,
+        model_type="dac_on_the_hub",
+        num_codebooks=c.n_codebooks,
+        sampling_rate=c.sample_rate,
+        **{name: pth["metadata"]["kwargs"][name] for name in ("encoder_dim", "decoder_dim")},
+        **{name: pth["metadata"]["kwargs"][name] for name in ("encoder_rates", "decoder_rates")},
+    )
+    save_file(state, folder / "model.safetensors")
+    return folder
+
+
+def composite_of(hf, folder):
+    """A model of which the codec is a part, as Parler-TTS: other parts have other names."""
+    inner = json.loads((hf / "config.json").read_text())
+    with_config(folder, model_type="parler_tts", audio_encoder=inner, decoder={"num_codebooks": 9})
+    more = {"decoder.lm_heads.0.weight": 0, "text_encoder.encoder.conv1.weight": 0}
+    prefixed(hf / "model.safetensors", "audio_encoder.", folder / "model.safetensors", **more)
+    return folder
+
+
+def sharded_of(source, folder, suffix="safetensors"):
+    """The same weights in three files with an index; only two hold the codec's."""
+    state = load_file(source / "model.safetensors")
+    stem = "model" if suffix == "safetensors" else "pytorch_model"
+    shards = [f"{stem}-{number:05d}-of-00003.{suffix}" for number in (1, 2, 3)]
+    places = {key: shards[number % 2] for number, key in enumerate(sorted(state))}
+    with_config(folder, **json.loads((source / "config.json").read_text()))
+    for shard in shards[:2]:
+        part = {key: state[key] for key in state if places[key] == shard}
+        (save_file if suffix == "safetensors" else torch.save)(part, folder / shard)
+    index = {"metadata": {}, "weight_map": places}
+    (folder / f"{stem}.{suffix}.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def bin_of(source, folder):
+    with_config(folder, **json.loads((source / "config.json").read_text()))
+    torch.save(load_file(source / "model.safetensors"), folder / "pytorch_model.bin")
+    return folder
+
+
+def run_of(codec, folder):
+    """The folder that the published training leaves."""
+    for tag in ("best", "latest"):
+        (folder / tag / "dac").mkdir(parents=True)
+        for name in ("package.pth", "optimizer.pth", "tracker.pth"):
+            (folder / tag / "dac" / name).write_bytes(b"not to be opened")
+    pth_of(codec, folder / "best" / "dac" / "weights.pth")
+    return folder
+
+
+def under(prefix):
+    """A change of a published file: its parameters under a prefix."""
+
+    def change(content):
+        content["state_dict"] = {prefix + k: v for k, v in content["state_dict"].items()}
+
+    return change
+
+
+def widths(content):
+    kwargs = content["metadata"]["kwargs"]
+    kwargs["codebook_dim"] = [kwargs["codebook_dim"]] * kwargs["n_codebooks"]
+
+
 @pytest.fixture
 def layouts(small_16k, tmp_path):
     small_16k.save_pretrained(tmp_path / "ours")
+    hf = hf_of(small_16k, tmp_path / "hf")
+    run = run_of(small_16k, tmp_path / "run")
+    shards = sharded_of(hf, tmp_path / "shards")
+    module = pth_of(small_16k, tmp_path / "module.pth", under("module."))
+    generator = pth_of(small_16k, tmp_path / "generator.pth", under("generator.module."))
     return {
         "ours": tmp_path / "ours",
         "ours, the file": tmp_path / "ours" / "model.safetensors",
         "published": pth_of(small_16k, tmp_path / "weights.pth"),
-        "transformers": hf_of(small_16k, tmp_path / "hf"),
+        "transformers": hf,
+        "its configuration": hf / "config.json",
         "parametrized": hf_of(small_16k, tmp_path / "hf2", parametrized=True),
+        "Parler-TTS": parler_of(small_16k, tmp_path / "parler"),
+        "composite": composite_of(hf, tmp_path / "composite"),
+        "ours, a part of another": prefixed(
+            tmp_path / "ours" / "model.safetensors",
+            "codec.",
+            with_config(tmp_path / "inner", **OWN | small_16k.config.to_dict()) / "x.safetensors",
+        ),
+        "shards": shards,
+        "the index of shards": shards / "model.safetensors.index.json",
+        "a pickle": bin_of(hf, tmp_path / "bin"),
+        "a pickle, the file": tmp_path / "bin" / "pytorch_model.bin",
+        "shards of pickles": sharded_of(hf, tmp_path / "bins", "bin"),
+        "a training run": run,
+        "its best": run / "best",
+        "its network": run / "best" / "dac",
+        "module": module,
+        "generator": generator,
+        "a width a codebook": pth_of(small_16k, tmp_path / "widths.pth", widths),
     }
 
 
 def test_every_layout_gives_the_same_model(small_16k, layouts):
     """The same fingerprint, the same codes, the same audio to rounding."""
-    wav = noise(5000)
+    wav = noise(2000)
     codes = small_16k.encode(wav)
     for path in layouts.values():
         codec = Codec.from_pretrained(path, device="cpu")
@@ -109,6 +234,26 @@ def test_nothing_of_weight_norm_is_left(layouts):
     """Weight norm is folded at load."""
     model, _ = load_model(layouts["published"])
     assert not [key for key in model.state_dict() if "weight_" in key or "parametr" in key]
+
+
+def test_only_the_shards_with_the_codec_are_needed(small_16k, tmp_path):
+    """A composite model may have many gigabytes of others."""
+    source = composite_of(hf_of(small_16k, tmp_path / "hf"), tmp_path / "composite")
+    folder = sharded_of(source, tmp_path / "shards")
+    index = folder / "model.safetensors.index.json"
+    places = json.loads(index.read_text())["weight_map"]
+    places["decoder.lm_heads.0.weight"] = "model-00003-of-00003.safetensors"
+    index.write_text(json.dumps({"weight_map": places}))
+    assert load_model(folder)[0].fingerprint() == small_16k.fingerprint
+
+
+def test_the_rate_of_a_dac_model_that_does_not_say_it(small, tmp_path):
+    """transformers leaves out what is the default, in the configuration of a part: 16 kHz."""
+    folder = hf_of(small, tmp_path / "hf")
+    values = json.loads((folder / "config.json").read_text())
+    del values["sampling_rate"]
+    (folder / "config.json").write_text(json.dumps(values))
+    assert load_model(folder)[0].config.sample_rate == 16000
 
 
 def test_half_precision_takes_half_the_space(small, tmp_path):
@@ -234,13 +379,35 @@ def wrong_kind(content):
     content["state_dict"]["decoder.model.0.bias"] = "text"
 
 
+def unequal_widths(content):
+    content["metadata"]["kwargs"]["codebook_dim"] = [8] * 11 + [4]
+
+
+def two_codecs(content):
+    state = content["state_dict"]
+    content["state_dict"] = {f"{p}.{k}": v for p in ("generator", "ema") for k, v in state.items()}
+
+
+def another_network(content):
+    content["state_dict"] = {"encoder.layers.0.weight": torch.zeros(2)}
+
+
+def a_long_name(content):
+    content["state_dict"]["decoder.\x1b[31m" + "x" * 10_000 + ".bias"] = torch.zeros(1)
+
+
+def a_long_setting(content):
+    content["metadata"]["kwargs"]["codebook_size"] = "\n" + "9" * 10_000
+
+
 def wrong_strides(content):
     content["metadata"]["kwargs"]["encoder_rates"] = [2, 4, 8, 10**12]
 
 
 CHANGES = [
     drop_a_weight, add_a_weight, wrong_shape, not_finite, lonely_magnitude, immense, no_state,
-    wrong_kind, wrong_strides,
+    wrong_kind, wrong_strides, unequal_widths, two_codecs, another_network, a_long_name,
+    a_long_setting,
 ]  # fmt: skip
 
 
@@ -250,7 +417,54 @@ def test_weights_that_do_not_fit_are_refused(small_16k, tmp_path, change):
     path = pth_of(small_16k, tmp_path / "weights.pth", change)
     with pytest.raises(ModelError, match=r"weights\.pth: ") as caught:
         load_model(path)
-    assert "\n" not in str(caught.value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "file", [None, 1, "", "..", "../x.safetensors", "/etc/passwd", "a\0b", "x" * 10_000, "gone.bin"]
+)
+def test_an_index_that_names_no_files_here_is_refused(small_16k, tmp_path, file):
+    """Other folders are never looked into."""
+    folder = sharded_of(hf_of(small_16k, tmp_path / "hf"), tmp_path / "shards")
+    places = {"quantizer.quantizers.0.codebook.weight": file}
+    index = folder / "model.safetensors.index.json"
+    for content in (places, [], {}):
+        index.write_text(json.dumps({"weight_map": content}))
+        with pytest.raises(ModelError) as caught:
+            load_model(folder)
+        assert str(caught.value).isprintable()
+        assert len(str(caught.value)) < 400
+
+
+def test_what_to_give_instead_of_a_folder(small, tmp_path):
+    """A run of our own training, and a folder with a file of another name."""
+    small.save_pretrained(tmp_path / "run" / "model")
+    with pytest.raises(ModelError, match="give its folder `model`"):
+        load_model(tmp_path / "run")
+    (tmp_path / "other").mkdir()
+    pth_of(small, tmp_path / "other" / "weights_44khz.pth")
+    with pytest.raises(ModelError, match=r"'weights_44khz\.pth' is a published one"):
+        load_model(tmp_path / "other")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_pipe_in_a_folder_is_not_read(small, tmp_path, name):
+    """Reading it would wait for ever."""
+    small.save_pretrained(tmp_path)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(ModelError, match=f"{name} is not an ordinary file"):
+        load_model(tmp_path)
+
+
+def test_a_header_of_gigabytes_is_refused(small, tmp_path):
+    """The size that a safetensors file declares is not believed."""
+    small.save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    path.write_bytes((2**33).to_bytes(8, "little") + path.read_bytes()[8:])
+    with pytest.raises(ModelError, match="its header claims 8589934592 bytes"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize(
