@@ -103,7 +103,7 @@ class Codec:
         precision: str = "exact",
         alignment: str | None = None,
         token: str | bool | None = None,
-        cache_dir: str | os.PathLike[str] | None = None,
+        cache_dir: str | Path | None = None,
         local_files_only: bool = False,
     ) -> "Codec":
         """Load a model.

@@ -7,11 +7,12 @@ from typing import Any
 
 import yaml  # argbind brings it
 
-from audiocodec.errors import ArgumentError
+from audiocodec.errors import ArgumentError, one_line, quoted
 
 LOAD = "args.load"
 INCLUDE = "$include"  # as argbind writes it
 SHIPPED = Path(__file__).parents[1] / "lab" / "train" / "conf"
+MAX_BYTES = 2**20
 DEEPEST = 8  # includes within includes
 
 
@@ -45,15 +46,21 @@ def _found(name: str) -> Path:
 
 def _read(path: Path, depth: int) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES} bytes")
+        values = yaml.safe_load(content.decode())
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = one_line(" ".join(str(error).split()))
         raise ArgumentError(f"{path}: not a readable configuration: {reason}") from error
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
         raise ArgumentError(f"{path}: not a readable configuration: no list of `flag: value`")
     own = dict(values)
     included = own.pop(INCLUDE, [])
     merged: dict[str, Any] = {}
+    if not isinstance(included, str | list):
+        raise ArgumentError(f"{path}: {INCLUDE} is {quoted(included)}; it must name files")
     for other in [included] if isinstance(included, str) else included:
         if depth == 0:
             raise ArgumentError(f"{path}: includes go round in a circle")
@@ -66,11 +73,13 @@ def _fitted(path: Path, action: Action, value: Any) -> Any:
     if action.nargs == 0:
         if isinstance(value, bool):
             return value
-        raise ArgumentError(f"{path}: {action.dest} is {value!r}; it must be true or false")
+        raise ArgumentError(f"{path}: {action.dest} is {quoted(value)}; it must be true or false")
     try:
         if value is None or isinstance(value, bool | list | dict):
             raise ValueError
         return action.type(str(value))  # type: ignore[operator, misc]
     except (ValueError, TypeError) as error:
         kind = getattr(action.type, "__name__", "value")
-        raise ArgumentError(f"{path}: {action.dest} is {value!r}; it must be a {kind}") from error
+        raise ArgumentError(
+            f"{path}: {action.dest} is {quoted(value)}; it must be a {kind}"
+        ) from error

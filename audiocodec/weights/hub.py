@@ -1,7 +1,6 @@
 """Fetches a model from the Hugging Face Hub, or from its cache where the hub cannot be reached."""
 
 import logging
-import os
 import re
 import threading
 from collections.abc import Iterator
@@ -29,7 +28,7 @@ class HubOptions(TypedDict, total=False):
 
     token: str | bool | None
     """An access token; True for the stored one, False for none."""
-    cache_dir: str | os.PathLike[str] | None
+    cache_dir: str | Path | None
     """The folder of the cache, instead of huggingface_hub's."""
     local_files_only: bool
     """Take what the cache has and do not ask the hub."""

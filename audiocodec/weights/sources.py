@@ -28,6 +28,7 @@ FORMAT, TRAINING_FORMAT = "audiocodec", "audiocodec-training"
 RUN_FILES = ("weights.pth", "dac/weights.pth", "best/dac/weights.pth", "latest/dac/weights.pth")
 MODEL_TYPES = ("dac", "dac_on_the_hub")  # transformers and Parler-TTS
 MAX_CONFIG_BYTES = 2**20
+MAX_NAME = 200  # characters; files that the model makes carry it
 MAX_INDEX_BYTES, MAX_HEADER_BYTES = 2**21, 2**22  # about 100 for a tensor
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -182,11 +183,11 @@ def _safetensors(path: Path) -> State:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ModelError(f"{path.name} is not an ordinary file")
-        with path.open("rb") as file:
-            n_bytes = int.from_bytes(file.read(8), "little")
+        with path.open("rb") as raw:
+            n_bytes = int.from_bytes(raw.read(8), "little")
         if n_bytes > MAX_HEADER_BYTES:
             raise ModelError(f"{path.name} cannot be read: its header claims {n_bytes} bytes")
-        file = safe_open(path, framework="pt")
+        file: Any = safe_open(path, framework="pt")
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
         return {
             name: _SafeTensor(file, name, tuple(one.get_shape()), _dtype(one.get_dtype()))
@@ -214,7 +215,8 @@ def _described(values: Mapping[str, Any], state: State) -> Source:
     if layouts.is_transformers(own) and "sampling_rate" not in settings:
         config = replace(config, sample_rate=layouts.DAC_MODEL_RATE)
     name = values.get("name") if is_own else None
-    return Source(config, layouts.renamed(own, config), name if isinstance(name, str) else None)
+    is_name = isinstance(name, str) and name.isprintable() and len(name) <= MAX_NAME
+    return Source(config, layouts.renamed(own, config), name if is_name else None)
 
 
 def _own_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:

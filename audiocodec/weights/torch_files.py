@@ -61,7 +61,7 @@ class _File:
         data = torch.empty(n_bytes, dtype=torch.uint8)
         with self.path.open("rb") as file:
             file.seek(start)
-            if file.readinto(data.numpy()) != n_bytes:
+            if file.readinto(data.numpy().data) != n_bytes:
                 raise ModelError("it became shorter while it was read")
         return data
 
@@ -93,7 +93,7 @@ class _Storage:
         size = self.dtype.itemsize
         data = self.file.data(self.region.start + first * size, n_items * size)
         checked = self.region.crc and n_items == self.n_items
-        if checked and zlib.crc32(data.numpy()) != self.region.crc:
+        if checked and zlib.crc32(data.numpy().data) != self.region.crc:
             raise ModelError("it is damaged: the checksum of a tensor is wrong")
         return data.view(self.dtype)
 
@@ -162,7 +162,8 @@ def read_tensors(content: Any) -> Any:
         if isinstance(value, StoredTensor):
             known[key] = value.read()
         elif isinstance(value, dict):
-            known[key] = result = {}
+            result: dict[Any, Any] = {}
+            known[key] = result
             result.update((name, visit(item)) for name, item in value.items())
         elif isinstance(value, list | tuple):
             known[key] = type(value)(map(visit, value))

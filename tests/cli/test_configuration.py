@@ -79,3 +79,26 @@ def test_what_is_not_there_lists_what_is(tmp_path):
         settings_of("dac_48khz", ACTIONS)
     with pytest.raises(ArgumentError, match="no such configuration"):
         settings_of("../../../setup", ACTIONS)
+
+
+LAUGHS = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$include: 5",
+        "steps: 2001-99-99",
+        "[" * 10_000,
+        "steps: 1\n" * 200_000,
+        LAUGHS + "steps: *a39",
+    ],
+)
+def test_hostile_configurations_are_refused(tmp_path, text):
+    """One line, bounded, soon: whatever YAML makes of it."""
+    path = tmp_path / "a.yml"
+    path.write_text(text)
+    with pytest.raises(ArgumentError) as caught:
+        settings_of(str(path), ACTIONS)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
