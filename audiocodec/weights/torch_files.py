@@ -28,6 +28,7 @@ MAX_DIMENSIONS = 64  # as in torch
 ZIP_MAGIC = b"PK\3\4"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LOCAL_HEADER = struct.Struct("<4s22xHH")  # magic, bytes of the name, bytes of the extra field
+NOT_A_TORCH_FILE = "it is not a file that torch.save writes, or it is damaged"
 BIG_ENDIAN = "it was written on a big-endian machine; save it again on another one"
 DTYPES = {
     "Double": torch.float64, "Float": torch.float32, "Half": torch.float16,
@@ -145,10 +146,7 @@ def read_torch_file(path: Path) -> Any:
     except OSError as error:
         raise ModelError(f"it cannot be read: {error.strerror}") from error
     except Exception as error:  # a file that was made for it can bring about almost any
-        raise ModelError(
-            f"it is no file of torch.save, or a damaged one ({type(error).__name__}: "
-            f"{one_line(error)})"
-        ) from error
+        raise ModelError(NOT_A_TORCH_FILE) from error
 
 
 def read_tensors(content: Any) -> Any:
@@ -219,7 +217,7 @@ def _root(names: list[str]) -> str:
         )
     roots = [name.removesuffix("/data.pkl") for name in names if name.endswith("/data.pkl")]
     if len(roots) != 1:
-        raise ModelError("it is a zip archive, but none of torch.save: it has no data.pkl")
+        raise ModelError(NOT_A_TORCH_FILE)
     return roots[0]
 
 
@@ -242,7 +240,7 @@ def _read_legacy(file: _File) -> Any:
     storages = _Storages(file)
     unpickler = storages.unpickler(pickles)
     if unpickler.load() != LEGACY_MAGIC:
-        raise ModelError("it is no file of torch.save")
+        raise ModelError(NOT_A_TORCH_FILE)
     unpickler.load()
     if unpickler.load()["little_endian"] is not True:
         raise ModelError(BIG_ENDIAN)

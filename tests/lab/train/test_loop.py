@@ -95,7 +95,16 @@ def test_checkpoints_of_other_models_are_refused(make_trainer, tmp_path):
     with pytest.raises(ModelError, match="not a checkpoint"):
         checkpoints.load(trainer, path)
     path.write_bytes(b"PK\x03\x04")
-    with pytest.raises(ModelError, match="no file of torch"):
+    with pytest.raises(ModelError, match="not a file that torch"):
+        checkpoints.load(trainer, path)
+    for changes in ({"step": "x"}, {"model": 5}, {"optimizers": 5}, {"config": None}):
+        torch.save(state | changes, path)
+        with pytest.raises(ModelError, match=r"checkpoint\.pt: ") as caught:
+            checkpoints.load(trainer, path)
+        assert str(caught.value).isprintable()
+    state["model"]["quantizer.stages.0.codebook.weight"] = torch.zeros(1).expand(2**30, 2**10)
+    torch.save(state, path)
+    with pytest.raises(ModelError, match="is larger than what is stored"):
         checkpoints.load(trainer, path)
 
 
