@@ -13,7 +13,14 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from audiocodec.errors import CodecError, ContainerError, OutputError, OutputExists
+from audiocodec.errors import (
+    ArgumentError,
+    AudioError,
+    CodecError,
+    ContainerError,
+    OutputError,
+    OutputExists,
+)
 
 SPOOL_BYTES = 16 * 2**20  # a pipe longer than this goes to a temporary file
 
@@ -40,6 +47,20 @@ def is_seekable(file: BinaryIO) -> bool:
     """Whether a file object can go back; a pipe cannot."""
     seekable = getattr(file, "seekable", None)
     return bool(seekable and seekable())
+
+
+@contextmanager
+def file_errors(name: str) -> Iterator[None]:
+    """Raise what goes wrong with reading a file as an AudioError."""
+    try:
+        yield
+    except ArgumentError:  # a ValueError, too
+        raise
+    except (OSError, ValueError) as error:  # of a file that is closed; of a path with a NUL
+        reason: object = getattr(error, "strerror", None) or error
+        if isinstance(error, io.UnsupportedOperation):
+            reason = "not opened for reading"
+        raise AudioError(f"{name}: cannot be read: {reason}") from error
 
 
 class _Spool(tempfile.SpooledTemporaryFile[bytes]):

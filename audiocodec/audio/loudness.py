@@ -10,7 +10,7 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.audio.io import MAX_CHANNELS, Samples
+from audiocodec.audio.source import MAX_CHANNELS, Samples
 from audiocodec.errors import ArgumentError
 
 TARGET_LUFS = -16.0

@@ -13,14 +13,10 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import ArrayLike
 
-from audiocodec.audio.io import (
-    MAX_CHANNELS,
-    ErrorTrackingFile,
-    PathLike,
-    checked_rate,
-    cut,
-    open_audio,
-)
+from audiocodec.audio.arrays import checked_rate, cut
+from audiocodec.audio.open import open_audio
+from audiocodec.audio.sndfile import ErrorTrackingFile
+from audiocodec.audio.source import MAX_CHANNELS, PathLike
 from audiocodec.errors import ArgumentError, OutputError
 from audiocodec.files import name_of, output_file
 

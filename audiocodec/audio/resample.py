@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import soxr
 
-from audiocodec.audio.io import Samples
+from audiocodec.audio.source import Samples
 from audiocodec.errors import ArgumentError
 
 QUALITY = "HQ"

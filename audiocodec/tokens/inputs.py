@@ -10,7 +10,7 @@ import math
 import os
 import threading
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import groupby
@@ -18,11 +18,8 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile
 from typing import IO, Any, BinaryIO, TypeAlias
 
-import numpy as np
-import soundfile as sf
-
 from audiocodec.audio import AudioSource, open_audio
-from audiocodec.audio.io import BLOCK_SAMPLES, ErrorTrackingFile, Samples
+from audiocodec.audio.source import Samples
 from audiocodec.errors import ArgumentError, AudioError, OutputError
 from audiocodec.files import SPOOL_BYTES
 from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
@@ -35,8 +32,6 @@ PathLike: TypeAlias = str | os.PathLike[str]
 TARS = (".tar", ".tar.gz", ".tgz")
 MAX_MEMBER_BYTES = 2**32  # of a sound file in a tar: as many as a wav can have
 MAX_SIDECAR_BYTES = 2**20
-EXACT_FORMATS = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64")  # seek to the sample
-EXACT_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
 
 
 @dataclass(frozen=True)
@@ -368,70 +363,18 @@ def _packed_tar(item: Item) -> BinaryIO:
 
 def _excerpt(audio: AudioSource, item: Item) -> AudioSource:
     first = round(item.start * audio.sample_rate)
-    n_wanted = None if item.duration is None else max(1, round(item.duration * audio.sample_rate))
+    last = None
+    if item.duration is not None:
+        last = first + max(1, round(item.duration * audio.sample_rate))
 
-    def read() -> Iterator[Samples]:
-        blocks = _from_sample(item, audio, first)
+    def read(start: int) -> Iterator[Samples]:
         empty = True
-        for block in _first_samples(blocks, n_wanted):
+        for block in audio.blocks(first + start, last):
             empty = False
             yield block
-        if empty:
+        if empty and not start:
             raise AudioError(
                 f"{audio.name}: ends before {item.start:g} s, where the excerpt would start"
             )
 
-    return replace(audio, _read=read)
-
-
-def _first_samples(blocks: Iterable[Samples], n_wanted: int | None) -> Iterator[Samples]:
-    """Pass on so many samples, all by default, in blocks of BLOCK_SAMPLES, and read no further."""
-    pending = np.zeros((0, 0), np.float32)
-    left = n_wanted
-    for block in blocks:
-        part = block[:left]
-        left = None if left is None else left - len(part)
-        pending = np.concatenate([pending, part]) if len(pending) else part
-        while len(pending) >= BLOCK_SAMPLES:
-            yield pending[:BLOCK_SAMPLES]
-            pending = pending[BLOCK_SAMPLES:]
-        if left == 0:
-            break
-    if len(pending):
-        yield pending
-
-
-def _from_sample(item: Item, audio: AudioSource, first: int) -> Iterator[Samples]:
-    """The samples from `first` on: sought where that is exact, else read and dropped."""
-    try:
-        with open(item.path, "rb") as file:
-            recorded = ErrorTrackingFile(file)
-            with sf.SoundFile(recorded) as sound:  # type: ignore[arg-type]
-                if _is_exact(sound) and first <= sound.frames:
-                    yield from _sought(sound, recorded, first, audio.name)
-                    return
-    except (OSError, sf.LibsndfileError) as error:
-        raise AudioError(f"{audio.name}: cannot be read: {error}") from error
-    for block in audio.blocks():
-        yield block[first:]
-        first = max(0, first - len(block))
-
-
-def _is_exact(sound: sf.SoundFile) -> bool:
-    known = 0 <= sound.frames < 2**62
-    return known and sound.format in EXACT_FORMATS and sound.subtype in EXACT_SUBTYPES
-
-
-def _sought(
-    sound: sf.SoundFile, recorded: ErrorTrackingFile, first: int, name: str
-) -> Iterator[Samples]:
-    def next_block() -> Samples:
-        with recorded.watching():
-            return sound.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
-
-    position = sound.seek(first)
-    while len(block := next_block()):
-        yield block
-        position += len(block)
-    if recorded.error or (sound.format == "FLAC" and position < sound.frames):
-        raise AudioError(f"{name}: damaged or cut short near sample {position}")
+    return replace(audio, n_samples=None, _read=read)

@@ -11,7 +11,7 @@ import pytest
 import soundfile as sf
 
 from audiocodec.audio import audio_output, output, write_audio
-from audiocodec.audio.io import ErrorTrackingFile
+from audiocodec.audio.sndfile import ErrorTrackingFile
 from audiocodec.errors import ArgumentError, OutputError, OutputExists
 
 RATE = 44100

@@ -16,7 +16,7 @@ import pytest
 import soundfile as sf
 from hypothesis import given
 
-from audiocodec.audio.io import BLOCK_SAMPLES
+from audiocodec.audio.source import BLOCK_SAMPLES
 from audiocodec.errors import AudioError
 from audiocodec.tokens import inputs
 from audiocodec.tokens.inputs import items_of, open_item

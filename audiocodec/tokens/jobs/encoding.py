@@ -128,8 +128,8 @@ def _read(codec: Codec, job: Job, items: Sequence[Item], stop: Event) -> Pieces:
 def _until(audio: AudioSource, stop: Event) -> AudioSource:
     """Audio whose reading ends early, with an error, when nobody wants it any more."""
 
-    def read() -> Iterator[np.ndarray]:
-        for block in audio.blocks():
+    def read(start: int) -> Iterator[np.ndarray]:
+        for block in audio.blocks(start):
             if stop.is_set():
                 raise AudioError(f"{audio.name}: is no longer wanted")
             yield block

@@ -14,7 +14,8 @@ import soundfile as sf
 import torch
 
 from audiocodec.audio import open_audio
-from audiocodec.audio.io import BLOCK_SAMPLES, ErrorTrackingFile
+from audiocodec.audio.sndfile import ErrorTrackingFile
+from audiocodec.audio.source import BLOCK_SAMPLES
 from audiocodec.errors import ArgumentError, AudioError
 
 RATE = 44100

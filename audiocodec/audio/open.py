@@ -1,0 +1,74 @@
+"""Opens sound files, pipes and arrays."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import BinaryIO
+
+from numpy.typing import ArrayLike
+
+from audiocodec.audio.arrays import open_array
+from audiocodec.audio.sndfile import open_sndfile
+from audiocodec.audio.source import AudioSource, PathLike, UnknownFormat
+from audiocodec.errors import ArgumentError, AudioError
+from audiocodec.files import file_errors, is_seekable, name_of, spooled
+
+READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
+READERS: tuple[Callable[[BinaryIO, str], AudioSource], ...] = (open_sndfile,)  # first choice first
+
+
+def open_audio(
+    source: PathLike | BinaryIO | ArrayLike, sample_rate: int | None = None
+) -> AudioSource:
+    """Open a path, a binary file object (read from its start) or an array with its sample rate.
+
+    A pipe is first copied to a temporary file (in memory while small), to be readable twice.
+    Arrays: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8, int16 and
+    int32, which are scaled as in a wav file. A tensor is taken as an array.
+    Raises AudioError for a file that cannot be used, ArgumentError for arguments. Warns with
+    CutAudioWarning of a file of which a part is missing.
+    """
+    is_path = isinstance(source, str | os.PathLike)
+    if not is_path and not hasattr(source, "read"):
+        return open_array(source, sample_rate)  # type: ignore[arg-type]
+    name = name_of(source)
+    if sample_rate is not None:
+        raise ArgumentError(f"{name}: a file has its own sample rate; leave it out")
+    with file_errors(name):
+        if not is_path and isinstance(source.read(0), str):  # type: ignore[union-attr]
+            raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
+        file, owned = _rereadable(source)  # type: ignore[arg-type]
+    return _open_file(file, name, owned)
+
+
+def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
+    """A file that can go back to its start, and whether it is ours to close."""
+    if isinstance(source, str | os.PathLike):
+        file = open(source, "rb")  # noqa: SIM115 - open as long as the AudioSource
+        if is_seekable(file):
+            return file, True
+        with file:
+            return spooled(file), True
+    return (source, False) if is_seekable(source) else (spooled(source), True)
+
+
+def _open_file(file: BinaryIO, name: str, owned: bool) -> AudioSource:
+    """Open by the first reader that knows the format."""
+    close = file.close if owned else lambda: None
+    try:
+        return replace(_read_by_any(file, name), _close=close)
+    except BaseException:
+        close()
+        raise
+
+
+def _read_by_any(file: BinaryIO, name: str) -> AudioSource:
+    reasons = []
+    for open_sound in READERS:
+        try:
+            return open_sound(file, name)
+        except UnknownFormat as error:
+            reasons.append(str(error))
+    raise AudioError(
+        f"{name}: cannot be read as audio ({reasons[0]}); formats that work: {READABLE}"
+    )

@@ -1,0 +1,142 @@
+"""A sound that is open for reading: what it is, and any part of it as blocks of samples.
+
+Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiocodec.errors import AudioError
+
+Samples: TypeAlias = NDArray[np.float32]  # (n_samples, channels)
+PathLike: TypeAlias = str | os.PathLike[str]
+
+BLOCK_SAMPLES = 65536
+MAX_CHANNELS = 8
+MIN_RATE, MAX_RATE = 1000, 768_000
+TAGS = (  # not "software": it names the program that wrote the file
+    "title",
+    "artist",
+    "album",
+    "date",
+    "genre",
+    "tracknumber",
+    "comment",
+    "copyright",
+    "license",
+)
+
+
+class CutAudioWarning(UserWarning):
+    """A sound file of which a part is missing or damaged; what is there is used."""
+
+
+class UnknownFormat(AudioError):
+    """Not a format that this reader knows; another one may."""
+
+
+@dataclass(frozen=True)
+class AudioSource:
+    """Audio of which any part can be read, any number of times, one reading after the other.
+
+    n_samples: the true length, or None where only reading to the end can tell.
+    _read: yields pieces of any size from a given sample on, to the end; exactly those that a
+        reading from the start gives there.
+    """
+
+    name: str
+    sample_rate: int
+    channels: int
+    n_samples: int | None
+    tags: Mapping[str, str]
+    _read: Callable[[int], Iterator[Samples]] = field(repr=False)
+    _close: Callable[[], None] = field(repr=False, default=lambda: None)
+
+    def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
+        """Yield the samples from `start` up to `stop`, by default all, in blocks.
+
+        Each has BLOCK_SAMPLES, the last one fewer; there are none where the sound ends before
+        `start`. Reading begins at `start` where the format can be sought exactly; otherwise what
+        comes before is decoded and dropped.
+        Raises AudioError for a damaged file, and for NaN or infinity, with its position.
+        """
+        position = start
+        for block in _equal_blocks(self._read(start), None if stop is None else stop - start):
+            self._check_finite(block, position)
+            yield block
+            position += len(block)
+
+    def _check_finite(self, block: Samples, position: int) -> None:
+        finite = np.isfinite(block)
+        if finite.all():
+            return
+        index, channel = np.argwhere(~finite)[0]
+        what = "NaN" if np.isnan(block[index, channel]) else "infinity"
+        position += int(index)
+        raise AudioError(
+            f"{self.name}: {what} at sample {position} ({position / self.sample_rate:.3f} s), "
+            f"channel {channel + 1} of {self.channels}; replace it with a finite number first"
+        )
+
+    def close(self) -> None:
+        """Close what open_audio opened; a file object of the caller stays open."""
+        self._close()
+
+    def __enter__(self) -> "AudioSource":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _equal_blocks(pieces: Iterable[Samples], n_wanted: int | None) -> Iterator[Samples]:
+    """Pass on n_wanted samples, by default all, in blocks of BLOCK_SAMPLES; read no further."""
+    pending: list[Samples] = []
+    n_pending, n_left = 0, n_wanted
+    for piece in pieces if n_left is None or n_left > 0 else ():
+        piece = piece if n_left is None else piece[:n_left]
+        n_left = None if n_left is None else n_left - len(piece)
+        pending.append(piece)
+        n_pending += len(piece)
+        if n_pending >= BLOCK_SAMPLES:
+            whole = np.concatenate(pending) if len(pending) > 1 else piece
+            n_full = n_pending - n_pending % BLOCK_SAMPLES
+            yield from np.split(whole[:n_full], n_full // BLOCK_SAMPLES)
+            pending, n_pending = [whole[n_full:]], n_pending - n_full
+        if n_left == 0:
+            break
+    if n_pending:
+        yield np.concatenate(pending)
+
+
+def dropped(pieces: Iterable[Samples], n_samples: int) -> Iterator[Samples]:
+    """All but the first n_samples of what `pieces` yields."""
+    for piece in pieces:
+        yield piece[n_samples:]
+        n_samples = max(0, n_samples - len(piece))
+
+
+def check_layout(name: str, rate: int, channels: int) -> None:
+    """Raise AudioError for a number of channels or a sample rate that cannot be used."""
+    if not 1 <= channels <= MAX_CHANNELS:
+        raise AudioError(f"{name}: has {channels} channels; 1 to {MAX_CHANNELS} can be used")
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(
+            f"{name}: says its sample rate is {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used"
+        )
+
+
+def known_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of TAGS that say anything."""
+    return {tag: tags[tag].strip() for tag in TAGS if tags.get(tag, "").strip()}
