@@ -226,9 +226,38 @@ def stdout() -> BinaryIO:
 
 
 def read_exactly(file: BinaryIO, n_bytes: int) -> bytes:
-    """Read up to `n_bytes`, however small the pieces a pipe hands out; short only at the end."""
+    """Read up to `n_bytes`, however small the pieces a pipe hands out; short only at the end.
+
+    Raises OSError for a file object that gives no bytes.
+    """
     pieces, missing = [], n_bytes
-    while missing > 0 and (piece := file.read(min(missing, io.DEFAULT_BUFFER_SIZE * 128))):
+    while missing > 0 and (
+        piece := checked_bytes(file.read(min(missing, io.DEFAULT_BUFFER_SIZE * 128)))
+    ):
         pieces.append(piece)
         missing -= len(piece)
     return b"".join(pieces)
+
+
+def checked_bytes(piece: object) -> bytes:
+    """What a read() returned, if it is bytes. Raises OSError."""
+    if isinstance(piece, bytes | bytearray | memoryview):
+        return bytes(piece)
+    what = "nothing yet (it is non-blocking)" if piece is None else f"a {type(piece).__name__}"
+    raise OSError(f"its read() gives {what}, not bytes")
+
+
+def write_whole(file: BinaryIO, data: bytes) -> int:
+    """Write all of `data`, however little a file object takes at a time; return how much.
+
+    Raises OSError where it takes none.
+    """
+    left = data
+    while left:
+        n_written = file.write(left)
+        if n_written is None and not isinstance(file, io.RawIOBase):
+            break  # as file objects that take all of it may answer
+        if not n_written:
+            raise OSError("takes no more bytes")
+        left = left[n_written:]
+    return len(data)

@@ -8,13 +8,16 @@ from typing import BinaryIO
 from numpy.typing import ArrayLike
 
 from audiocodec.audio.arrays import open_array
+from audiocodec.audio.mp3 import open_mp3
+from audiocodec.audio.ogg import open_ogg
 from audiocodec.audio.sndfile import open_sndfile
 from audiocodec.audio.source import AudioSource, PathLike, UnknownFormat
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import file_errors, is_seekable, name_of, spooled
 
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
-READERS: tuple[Callable[[BinaryIO, str], AudioSource], ...] = (open_sndfile,)  # first choice first
+# in the order in which they are asked
+READERS: tuple[Callable[[BinaryIO, str], AudioSource], ...] = (open_ogg, open_mp3, open_sndfile)
 
 
 def open_audio(
@@ -70,5 +73,5 @@ def _read_by_any(file: BinaryIO, name: str) -> AudioSource:
         except UnknownFormat as error:
             reasons.append(str(error))
     raise AudioError(
-        f"{name}: cannot be read as audio ({reasons[0]}); formats that work: {READABLE}"
+        f"{name}: cannot be read as audio ({reasons[-1]}); formats that work: {READABLE}"
     )

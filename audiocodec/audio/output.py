@@ -18,7 +18,7 @@ from audiocodec.audio.open import open_audio
 from audiocodec.audio.sndfile import ErrorTrackingFile
 from audiocodec.audio.source import MAX_CHANNELS, PathLike
 from audiocodec.errors import ArgumentError, OutputError
-from audiocodec.files import name_of, output_file
+from audiocodec.files import name_of, output_file, write_whole
 
 FORMATS = {  # by extension
     "wav": "WAV",
@@ -246,8 +246,7 @@ def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
             yield file  # type: ignore[misc]
             file.seek(0)
             while piece := file.read(2**20):
-                if target.write(piece) not in (None, len(piece)):
-                    raise OSError("only a part was taken")
+                write_whole(target, piece)
             target.flush()
     except OSError as error:
         reason = error.strerror or error

@@ -1,10 +1,12 @@
 """Sound files through soundfile (libsndfile)."""
 
+import errno
 import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -23,7 +25,7 @@ from audiocodec.audio.source import (
     known_tags,
 )
 from audiocodec.errors import AudioError
-from audiocodec.files import file_errors
+from audiocodec.files import file_errors, read_exactly, write_whole
 
 WORTH_TELLING_S = 0.01  # some programs count the header as sound
 EXACT_FORMATS = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64")  # seek to the sample
@@ -70,16 +72,25 @@ class ErrorTrackingFile:
             self.error = self.error or lost.exc_value
 
     def seek(self, offset: int, whence: int = 0) -> Any:
-        return self._try(self.file.seek, offset, whence)
+        return self._try(self._seek, offset, whence)
+
+    def _seek(self, offset: int, whence: int) -> None:
+        try:
+            self.file.seek(offset, whence)
+        except (OSError, ValueError, OverflowError) as error:
+            # libsndfile asks for places that no file has where a header states a length of 2^63
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            self.file.tell()  # raises where it is the file that fails
 
     def tell(self) -> Any:
         return self._try(self.file.tell)
 
     def read(self, n_bytes: int) -> Any:
-        return self._try(self.file.read, n_bytes) or b""
+        return self._try(read_exactly, self.file, n_bytes) or b""
 
     def write(self, data: bytes) -> Any:
-        return self._try(self.file.write, data)
+        return self._try(write_whole, self.file, data)
 
 
 class _ForwardSound(sf.SoundFile):
@@ -94,19 +105,40 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
 
     Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning.
     """
-    with _sound_file(file, name) as (sound, _):
-        rate, channels, tags = sound.samplerate, sound.channels, sound.copy_metadata()
-        n_samples, is_exact = sound.frames, _is_exact(sound)
-    check_layout(name, rate, channels)
-    _tell_if_cut(file, name, n_samples / rate)
+    sound = sound_info(file, name)
+    _tell_if_cut(file, name, sound.n_samples / sound.sample_rate)
 
     def read(start: int) -> Iterator[Samples]:
-        first = min(start, n_samples) if is_exact else 0
-        return dropped(_decoded(file, name, first), start - first)
+        first = min(start, sound.n_samples) if sound.is_exact else 0
+        return dropped(decoded(file, name, first), start - first)
 
-    return AudioSource(
-        name, rate, channels, n_samples if is_exact else None, known_tags(tags), read
-    )
+    n_samples = sound.n_samples if sound.is_exact else None
+    return AudioSource(name, sound.sample_rate, sound.channels, n_samples, sound.tags, read)
+
+
+@dataclass(frozen=True)
+class SoundInfo:
+    """What libsndfile says of a file. is_exact: n_samples is true, and seeking hits the sample."""
+
+    sample_rate: int
+    channels: int
+    n_samples: int
+    is_exact: bool
+    tags: Mapping[str, str]
+
+
+def sound_info(file: BinaryIO, name: str) -> SoundInfo:
+    """Ask libsndfile. Raises UnknownFormat, or AudioError for a layout that cannot be used."""
+    with _sound_file(file, name) as (sound, _):
+        info = SoundInfo(
+            sound.samplerate, sound.channels, sound.frames, _is_exact(sound), _tags(sound)
+        )
+    check_layout(name, info.sample_rate, info.channels)
+    return info
+
+
+def _tags(sound: sf.SoundFile) -> dict[str, str]:
+    return known_tags(sound.copy_metadata())
 
 
 def _is_exact(sound: sf.SoundFile) -> bool:
@@ -145,17 +177,24 @@ def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Error
         yield sound, recorded
 
 
-def _decoded(file: BinaryIO, name: str, start: int) -> Iterator[Samples]:
-    n_read = start
+def decoded(file: BinaryIO, name: str, start: int = 0, n_before: int = 0) -> Iterator[Samples]:
+    """Decode a sound from sample `start` to its end. n_before: samples of others before it.
+
+    Raises AudioError where that cannot be done.
+    """
     with _sound_file(file, name) as (sound, recorded):
-        if start:
+        if start or sound.format == "OGG":  # Opus that begins later than 0 is not in place before
             _seek(sound, recorded, name, start)
-        while len(block := _next_block(sound, recorded, name, n_read)):
+        # FLAC states its exact length, or none; what is behind it is no sound
+        is_true = sound.format == "FLAC" and sound.frames < UNKNOWN_LENGTH
+        n_left = sound.frames - start if is_true else UNKNOWN_LENGTH
+        position = n_before + start
+        while len(block := _next_block(sound, recorded, name, position, n_left)):
             yield block
-            n_read += len(block)
-        # FLAC states its exact length, or none; other headers state guesses
-        if sound.format == "FLAC" and n_read < sound.frames < UNKNOWN_LENGTH:
-            raise _damaged(name, sound, n_read, f"{sound.frames} samples were promised")
+            position += len(block)
+            n_left -= len(block)
+        if is_true and n_left > 0:
+            raise _damaged(name, sound, position, f"{sound.frames} samples were promised")
 
 
 def _seek(sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, start: int) -> None:
@@ -168,13 +207,14 @@ def _seek(sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, start: in
 
 
 def _next_block(
-    sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, n_before: int
+    sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, n_before: int, n_left: int
 ) -> Samples:
-    block, n_read = np.empty((BLOCK_SAMPLES, sound.channels), np.float32), 0
+    n_wanted, n_read = min(BLOCK_SAMPLES, n_left), 0
+    block = np.empty((n_wanted, sound.channels), np.float32)
     reason: object = None
     try:
         with recorded.watching():
-            while n_read < BLOCK_SAMPLES and (n_new := len(sound.read(out=block[n_read:]))):
+            while n_read < n_wanted and (n_new := len(sound.read(out=block[n_read:]))):
                 n_read += n_new
     except sf.LibsndfileError as error:
         reason = error.error_string

@@ -19,7 +19,7 @@ from audiocodec.container.records import (
     end_bytes,
 )
 from audiocodec.errors import ArgumentError, CodesError, OutputError
-from audiocodec.files import name_of
+from audiocodec.files import name_of, write_whole
 
 PAYLOAD_BYTES = 4096  # about this much between two checksums: damage costs little, so do headers
 MIN_BLOCK_FRAMES, LONGEST_BLOCK_FRAMES, STEP_FRAMES = 64, 1024, 64
@@ -95,7 +95,7 @@ class Writer:
 
     def _append(self, raw: bytes) -> None:
         try:
-            self.file.write(raw)
+            write_whole(self.file, raw)
         except ValueError as error:
             is_source = isinstance(error, io.UnsupportedOperation)
             reason = "not opened for writing" if is_source else error

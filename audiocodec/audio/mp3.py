@@ -1,0 +1,74 @@
+"""MP3 to the end: every frame that is there, joined files too, whatever their headers promise."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import BinaryIO
+
+from audiocodec.audio.id3 import id3_tags
+from audiocodec.audio.joined import Piece, joined, tell_cut
+from audiocodec.audio.mp3_header import n_ahead_trimmed
+from audiocodec.audio.mp3_parts import MP3Part, mp3_parts
+from audiocodec.audio.sndfile import decoded, sound_info
+from audiocodec.audio.source import AudioSource, Samples, UnknownFormat, dropped, known_tags
+from audiocodec.files import file_errors
+
+WARM_UP_FRAMES = 12  # a frame may need bits of several before it; 6 were enough
+SAME_PHASE = 8  # decoding that begins so many frames later gives the same samples to the last bit
+
+
+def open_mp3(file: BinaryIO, name: str) -> AudioSource:
+    """Open MPEG audio of layers I to III. The caller closes the file.
+
+    Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning
+    of what is missing.
+    """
+    with file_errors(name):
+        parts = mp3_parts(file, name)
+        tags = id3_tags(file) if parts else {}
+    if not parts:
+        raise UnknownFormat("not MP3")
+    pieces = [_piece(file, name, part) for part in parts]
+    source = joined(name, pieces)
+    _tell_of_losses(name, parts, pieces)
+    return replace(source, tags=known_tags(tags))
+
+
+def _piece(file: BinaryIO, name: str, part: MP3Part) -> Piece:
+    view = part.view(file)
+    info = sound_info(view, name)
+    if part.kind.layer != 3:  # libsndfile estimates it
+        info = replace(info, n_samples=part.n_frames * part.kind.n_samples)
+    n_trimmed = part.n_frames * part.kind.n_samples - info.n_samples
+    n_ahead = n_ahead_trimmed(part.first, part.kind) if n_trimmed else 0
+
+    def decode(start: int, n_before: int) -> Iterator[Samples]:
+        frame = (start + n_ahead) // part.kind.n_samples - WARM_UP_FRAMES
+        frame -= (frame - (n_trimmed > 0)) % SAME_PHASE
+        if frame <= 0 or not 0 <= n_ahead <= n_trimmed:
+            return dropped(decoded(view, name, 0, n_before), start)
+        n_dropped = start + n_ahead - frame * part.kind.n_samples
+        n_before += start - n_dropped
+        return dropped(decoded(part.view_from(file, frame), name, 0, n_before), n_dropped)
+
+    return Piece(info, decode)
+
+
+def _tell_of_losses(name: str, parts: Sequence[MP3Part], pieces: Sequence[Piece]) -> None:
+    """Warn of frames that were promised, of bytes that are none, and of one that is cut."""
+    n_before = n_missing = 0
+    rate = pieces[0].info.sample_rate
+    gaps: list[tuple[float, int]] = []  # seconds before, bytes
+    for part, piece in zip(parts, pieces, strict=True):
+        n_missing += part.n_missing * part.kind.n_samples
+        for n_frames, n_bytes in part.gaps:
+            gaps.append(((n_before + n_frames * part.kind.n_samples) / rate, n_bytes))
+        n_before += piece.n_samples
+    there_s = n_before / rate
+    if n_missing:
+        promised_s = (n_before + n_missing) / rate
+        tell_cut(f"{name}: its header promises {promised_s:.1f} s, there are {there_s:.1f} s")
+    elif parts[-1].is_cut:
+        tell_cut(f"{name}: is cut off within a frame; there are {there_s:.1f} s")
+    if gaps:
+        n_bytes, first_s = sum(n for _, n in gaps), gaps[0][0]
+        tell_cut(f"{name}: {n_bytes} bytes are damaged and left out, the first at {first_s:.1f} s")

@@ -1,0 +1,164 @@
+"""Headers of MPEG audio frames, and the Xing, Info and VBRI headers that state their number.
+
+Sources: ISO/IEC 11172-3 and 13818-3; LAME's description of its header, which libmpg123 reads.
+"""
+
+from dataclasses import dataclass
+
+KBPS = {  # by (is MPEG 1, layer)
+    (True, 1): (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
+    (True, 2): (32, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 384),
+    (True, 3): (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    (False, 1): (32, 48, 56, 64, 80, 96, 112, 128, 144, 160, 176, 192, 224, 256),
+    (False, 2): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+    (False, 3): (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+RATE_DIVISOR = {0: 4, 2: 2, 3: 1}  # by version bits: MPEG 2.5, 2, 1
+KIND_BITS = 0xFE0C  # of the second and third byte: sync, version, layer and sample rate
+DECODER_DELAY = 529  # samples of layer III
+UNTRIMMED = DECODER_DELAY  # as the padding in a LAME header: nothing is cut off the end
+XING_NAMES = (b"Xing", b"Info")
+VBRI_AT = 36
+
+
+@dataclass(frozen=True)
+class FrameKind:
+    """What the frames of one stream have in common."""
+
+    layer: int
+    is_mpeg_1: bool
+    is_mono: bool
+
+    @property
+    def n_samples(self) -> int:
+        """In one frame."""
+        if self.layer == 1:
+            return 384
+        return 1152 if self.is_mpeg_1 or self.layer == 2 else 576
+
+    @property
+    def info_at(self) -> int:
+        """Where a Xing header lies in its frame: behind the side information of layer III."""
+        if self.is_mpeg_1:
+            return 4 + (17 if self.is_mono else 32)
+        return 4 + (9 if self.is_mono else 17)
+
+
+def _frame_bytes(word: int) -> int:
+    """Length of a frame whose second and third byte are `word`; 0: that is no such frame."""
+    version, layer = word >> 11 & 3, 4 - (word >> 9 & 3)
+    bit_rate, rate, padding = word >> 4 & 15, word >> 2 & 3, word >> 1 & 1
+    if word >> 13 != 7 or version == 1 or layer == 4 or not 0 < bit_rate < 15 or rate == 3:
+        return 0
+    hz = (44100, 48000, 32000)[rate] // RATE_DIVISOR[version]
+    kind = FrameKind(layer, version == 3, False)
+    slot_bytes = 4 if layer == 1 else 1
+    slots = kind.n_samples // 8 * 1000 * KBPS[kind.is_mpeg_1, layer][bit_rate - 1]
+    return (slots // hz // slot_bytes + padding) * slot_bytes
+
+
+FRAME_BYTES = [_frame_bytes(word) for word in range(0x10000)]  # by second and third byte
+
+
+def frame_bytes(head: bytes) -> int:
+    """Length of the frame that begins with `head` (4 bytes or more); 0: none does."""
+    return FRAME_BYTES[head[1] << 8 | head[2]] if len(head) >= 4 and head[0] == 0xFF else 0
+
+
+def kind_word(head: bytes) -> int:
+    """The bits that all frames of a stream share, and in the lowest one whether it is mono."""
+    return (head[1] << 8 | head[2]) & KIND_BITS | (head[3] >= 0xC0)
+
+
+def frame_kind(word: int) -> FrameKind:
+    """What a kind_word says."""
+    return FrameKind(4 - (word >> 9 & 3), word >> 11 & 3 == 3, bool(word & 1))
+
+
+def is_info(frame: bytes, kind: FrameKind) -> bool:
+    """Whether a frame holds no sound, but a Xing, Info or VBRI header."""
+    if kind.layer != 3:
+        return False
+    return frame[kind.info_at :][:4] in XING_NAMES or frame[VBRI_AT:][:4] == b"VBRI"
+
+
+def n_promised(frame: bytes, kind: FrameKind) -> int | None:
+    """How many frames such a header promises; None: it does not say."""
+    xing = frame[kind.info_at :]
+    if xing[:4] not in XING_NAMES:
+        at = VBRI_AT + 14
+    elif len(xing) > 7 and xing[7] & 1:
+        at = kind.info_at + 8
+    else:
+        return None
+    return int.from_bytes(frame[at : at + 4], "big") or None
+
+
+def true_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int, trim: bool) -> bytes:
+    """A Xing or Info header that states the true number of frames, and bytes without its own.
+
+    trim: leave the encoder's padding, to be cut off the end; it is not there in a file cut short.
+    """
+    xing = frame[kind.info_at :]
+    if xing[:4] not in XING_NAMES or len(xing) < 16 or not xing[7] & 1:
+        return _new_info(frame, kind, n_frames, n_bytes)
+    result, at, padding_at = bytearray(frame), kind.info_at + 8, _delay_at(frame, kind) + 1
+    result[at : at + 4] = n_frames.to_bytes(4, "big")
+    if xing[7] & 2:
+        result[at + 4 : at + 8] = (n_bytes + len(frame)).to_bytes(4, "big")
+    if not trim and len(result) >= padding_at + 2:
+        delay_end = result[padding_at] & 0xF0
+        result[padding_at : padding_at + 2] = (delay_end << 8 | UNTRIMMED).to_bytes(2, "big")
+    return bytes(result)
+
+
+def _delay_at(frame: bytes, kind: FrameKind) -> int:
+    """Where the LAME header states the delay and the padding, 12 bits each."""
+    flags = frame[kind.info_at + 7]
+    n_numbers = (flags & 1) + (flags >> 1 & 1) + (flags >> 3 & 1)
+    return kind.info_at + 8 + 4 * n_numbers + 100 * (flags >> 2 & 1) + 21
+
+
+def n_ahead_trimmed(frame: bytes, kind: FrameKind) -> int:
+    """How many samples libmpg123 cuts off the start of a file with this Xing header."""
+    at = _delay_at(frame, kind)
+    return (int.from_bytes(frame[at : at + 3], "big") >> 12) + DECODER_DELAY
+
+
+def _new_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int) -> bytes:
+    """A header of the kind of `frame`, and a silent frame, which is cut off as encoder delay.
+
+    For libmpg123 cuts DECODER_DELAY off the start of any file with such a header.
+    """
+    head = bytearray(frame[:4])
+    head[1] |= 1  # no checksum
+    for bit_rate in range(1, 15):
+        head[2] = bit_rate << 4 | head[2] & 0x0C
+        if (length := frame_bytes(head)) >= kind.info_at + 64:
+            break
+    numbers = b"".join(number.to_bytes(4, "big") for number in (3, n_frames + 1, n_bytes + length))
+    trim = kind.n_samples - DECODER_DELAY << 12 | UNTRIMMED
+    lame = b"LAME".ljust(21, b"\0") + trim.to_bytes(3, "big")
+    xing = bytes(head).ljust(kind.info_at, b"\0") + b"Xing" + numbers + lame
+    return xing.ljust(length, b"\0") + bytes(head).ljust(length, b"\0")
+
+
+def needs_none_before(frame: bytes, kind: FrameKind) -> bool:
+    """Whether a frame of layer III takes no bits from those before it, as the first one must."""
+    at = 4 if frame[1] & 1 else 6
+    side = int.from_bytes(frame[at : at + 2], "big")
+    return side >> (7 if kind.is_mpeg_1 else 8) == 0
+
+
+def tag_bytes(head: bytes) -> int:
+    """Length of a tag that begins with `head` (32 bytes or more): ID3, APE; 0: none does."""
+    if head.startswith(b"ID3") and len(head) >= 10 and max(head[6:10]) < 0x80:
+        size = int.from_bytes(head[6:10], "big")
+        size = size & 0x7F | size >> 1 & 0x3F80 | size >> 2 & 0x1FC000 | size >> 3 & 0xFE00000
+        return 10 + size + 10 * (head[5] >> 4 & 1)
+    if head.startswith(b"APETAGEX") and len(head) >= 32:
+        is_header = head[23] >> 5 & 1
+        return 32 + int.from_bytes(head[12:16], "little") * is_header
+    if head.startswith(b"TAG+"):
+        return 227
+    return 128 * head.startswith(b"TAG")

@@ -1,0 +1,219 @@
+"""Walks through an MPEG audio file frame by frame: how many there are, whatever its header says."""
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from audiocodec.audio.byte_window import ByteWindow
+from audiocodec.audio.file_view import FileView, Span, add_span
+from audiocodec.audio.mp3_header import (
+    FRAME_BYTES,
+    KIND_BITS,
+    VBRI_AT,
+    XING_NAMES,
+    FrameKind,
+    frame_bytes,
+    frame_kind,
+    is_info,
+    kind_word,
+    n_promised,
+    needs_none_before,
+    tag_bytes,
+    true_info,
+)
+from audiocodec.errors import AudioError
+
+SYNC = re.compile(rb"\xff[\xe2-\xff]")
+HEAD_BYTES = 64  # enough to tell a tag or a frame
+RUN_BYTES = 2**16  # walked through at a time, at least
+SEARCH_BYTES = 2**16  # for the first frame, where tags come before it
+N_CONVINCING = 3  # frames in a row are no accident
+MAX_SEARCHED = 200_000  # places that look like a frame; about a second
+MAX_PARTS = 1000
+NO_LIMIT = 2**62
+
+
+@dataclass
+class MP3Part:
+    """Frames that are decoded together: one of the files that were joined, without its tags."""
+
+    word: int  # kind_word of all of them
+    first: bytes  # the first frame, sound or a header
+    n_promised: int | None = None  # frames, by a header
+    spans: list[Span] = field(default_factory=list)
+    n_frames: int = 0
+    marks: list[tuple[int, int]] = field(default_factory=list)  # frames before it, its position
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # frames before it, damaged bytes
+    is_cut: bool = False  # ends within a frame
+
+    @property
+    def kind(self) -> FrameKind:
+        return frame_kind(self.word)
+
+    @property
+    def n_missing(self) -> int:
+        """Frames promised and not there; some encoders count the header's own frame."""
+        n_missing = (self.n_promised or 0) - self.n_frames
+        return n_missing if n_missing > 1 else 0
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the header tells the truth of the number of frames."""
+        return self.n_promised in (self.n_frames, self.n_frames + 1)
+
+    def view(self, file: BinaryIO) -> FileView:
+        """These frames as a file, with a header that states their number.
+
+        Without it libsndfile estimates the number, and reads no further.
+        """
+        return self._view(file, self.first, self.n_frames, self.spans)
+
+    def view_from(self, file: BinaryIO, n_before: int) -> FileView:
+        """The same without the first n_before frames, and without a cut at its start or end."""
+        n_marked, position = self.marks[bisect_right(self.marks, (n_before, NO_LIMIT)) - 1]
+        window = ByteWindow(file)
+        while n_marked < n_before:
+            data, offset = window.around(position, RUN_BYTES)
+            behind, n_frames = _run(data, offset, self.word, n_before - n_marked)
+            if not n_frames:  # the file is another one by now
+                break
+            position, n_marked = position + behind - offset, n_marked + n_frames
+        spans = [(max(start, position), stop) for start, stop in self.spans if stop > position]
+        first = window.at(position, 4)
+        return self._view(file, first, self.n_frames - n_before, spans)
+
+    def _view(self, file: BinaryIO, first: bytes, n_frames: int, spans: list[Span]) -> FileView:
+        if self.kind.layer != 3:  # no such header; their bit rate is constant
+            return FileView(file, spans)
+        n_bytes = sum(stop - start for start, stop in spans)
+        return FileView(
+            file, [true_info(first, self.kind, n_frames, n_bytes, self.is_whole), *spans]
+        )
+
+
+def mp3_parts(file: BinaryIO, name: str) -> list[MP3Part]:
+    """The frames of an MPEG audio file; empty for another file. Reads it once.
+
+    A part of their own are frames of another layer, rate or number of channels, and those behind
+    a Xing, Info or VBRI header. Raises AudioError for a file that is hardly one.
+    """
+    scan = _Scan(file, name)
+    position = scan.behind_tags(0)
+    position = scan.next_frame(position, None, position + SEARCH_BYTES * (position > 0))
+    while position >= 0:
+        position = scan.read_part(position)
+    return [part for part in scan.found if part.n_frames]
+
+
+class _Scan:
+    def __init__(self, file: BinaryIO, name: str) -> None:
+        self._window, self._name, self._n_searched = ByteWindow(file), name, 0
+        self.found: list[MP3Part] = []
+
+    def read_part(self, position: int) -> int:
+        """Take the part that begins at `position`; return where the next one does, or -1."""
+        part = self._new_part(position)
+        if is_info(part.first, part.kind):
+            part.n_promised = n_promised(part.first, part.kind)
+            position += len(part.first)
+        while True:
+            behind = self.behind_tags(self._take_frames(part, position))
+            position = self.next_frame(behind, part.word, NO_LIMIT)
+            if position < 0:
+                part.is_cut = self._is_frame(behind, part.word)
+                return -1
+            if self._begins_anew(part, position):
+                return position
+            if position > behind:
+                part.gaps.append((part.n_frames, position - behind))
+
+    def _new_part(self, position: int) -> MP3Part:
+        if len(self.found) == MAX_PARTS:
+            raise AudioError(f"{self._name}: is in more than {MAX_PARTS} pieces")
+        frame = self._frame(position)
+        self.found.append(MP3Part(kind_word(frame), frame))
+        return self.found[-1]
+
+    def _begins_anew(self, part: MP3Part, position: int) -> bool:
+        """Whether the frame there is the first of a new part."""
+        frame = self._frame(position)
+        if kind_word(frame) != part.word or is_info(frame, part.kind):
+            return True
+        return part.n_promised == part.n_frames and needs_none_before(frame, part.kind)
+
+    def _take_frames(self, part: MP3Part, position: int) -> int:
+        """Add what follows without a gap, up to what was promised; return where it ends."""
+        n_left = (part.n_promised or 0) - part.n_frames
+        n_most = n_left if n_left > 0 else NO_LIMIT
+        while n_most > 0:
+            data, offset = self._window.around(position, RUN_BYTES)
+            behind, n_frames = _run(data, offset, part.word, n_most)
+            if not n_frames:
+                break
+            part.marks.append((part.n_frames, position))
+            add_span(part.spans, position, position + behind - offset)
+            position += behind - offset
+            part.n_frames += n_frames
+            n_most -= n_frames
+        return position
+
+    def _frame(self, position: int) -> bytes:
+        return self._window.at(position, frame_bytes(self._window.at(position, 4)))
+
+    def behind_tags(self, position: int) -> int:
+        """Where what is at `position` goes on behind tags."""
+        while n_bytes := tag_bytes(self._window.at(position, HEAD_BYTES)):
+            position += n_bytes
+        return position
+
+    def next_frame(self, position: int, word: int | None, stop: int) -> int:
+        """Where a frame begins, from `position` to `stop`; -1: nowhere. word: kind expected."""
+        while 0 <= (position := self._window.search(SYNC, 2, position)) <= stop:
+            self._n_searched += 1
+            if self._n_searched > MAX_SEARCHED:
+                raise AudioError(f"{self._name}: holds hardly a whole frame of MP3; it is damaged")
+            if self._is_convincing(position, word):
+                return position
+            position += 1
+        return -1
+
+    def _is_convincing(self, position: int, word: int | None) -> bool:
+        """Whether a frame there is followed by others, a tag or the end of the file."""
+        frame = self._frame(position)
+        if not frame or position + frame_bytes(frame) > self._window.size:
+            return False
+        kind = kind_word(frame)
+        for _ in range(1 if kind == word else N_CONVINCING):
+            position += len(self._frame(position))
+            if position >= self._window.size or tag_bytes(self._window.at(position, HEAD_BYTES)):
+                return True
+            if not self._is_frame(position, kind):
+                return False
+        return True
+
+    def _is_frame(self, position: int, word: int) -> bool:
+        """Whether a frame of a kind, of which the end may be missing, seems to begin there."""
+        head = self._window.at(position, 4)
+        return frame_bytes(head) > 0 and kind_word(head) == word
+
+
+def _run(data: bytes, position: int, word: int, n_most: int) -> tuple[int, int]:
+    """Where whole frames of one kind, one behind the other, end, and how many they are.
+
+    Written for speed: an hour of MP3 has 138,000.
+    """
+    n_frames, last, kind = 0, len(data) - 4, frame_kind(word)
+    info_at = kind.info_at if kind.layer == 3 else len(data)
+    while position <= last and n_frames < n_most and data[position] == 0xFF:
+        here = data[position + 1] << 8 | data[position + 2]
+        length = FRAME_BYTES[here]
+        if here & KIND_BITS | (data[position + 3] >= 0xC0) != word or not length:
+            break
+        if position + length > len(data):
+            break
+        xing, vbri = position + info_at, position + VBRI_AT
+        if data[xing : xing + 4] in XING_NAMES or data[vbri : vbri + 4] == b"VBRI":
+            break
+        position, n_frames = position + length, n_frames + 1
+    return position, n_frames

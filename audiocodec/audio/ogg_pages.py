@@ -1,0 +1,178 @@
+"""Finds the Vorbis and Opus streams of an Ogg file page by page: joined, mixed, damaged ones too.
+
+Source: RFC 3533 (Ogg), RFC 7845 (Opus in Ogg), Vorbis I specification, section A.
+"""
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import BinaryIO, NamedTuple
+
+from audiocodec.audio.byte_window import ByteWindow
+from audiocodec.audio.file_view import Span, add_span
+from audiocodec.errors import AudioError
+
+CAPTURE = re.compile(b"OggS")
+HEAD_BYTES = 27
+MAX_PAGE_BYTES = HEAD_BYTES + 255 + 255 * 255
+FIRST, LAST = 2, 4  # flags of the first and the last page of a stream
+NO_GRANULE = -1  # no packet ends on this page
+MAX_RUNS = 1000  # of all streams together; opening one takes about a millisecond
+CHECKED_TIMES = 4  # as many times the file may be read in search of pages that are whole
+MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+N_HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}  # by how the first one begins
+HEAD_PACKET_BYTES = 19  # of an OpusHead, up to its mapping family
+
+
+class Page(NamedTuple):
+    """One page, whose checksum is right. granule: samples of the stream up to its end."""
+
+    start: int
+    stop: int
+    flags: int
+    granule: int
+    serial: int
+    number: int
+    n_packets: int  # that end on it
+    content: bytes  # of the first page of a stream, enough to tell the codec
+
+
+@dataclass
+class Run:
+    """Pages of one stream with none missing between them."""
+
+    spans: list[Span] = field(default_factory=list)
+    granule: int = NO_GRANULE  # at its end
+    granule_before: int = NO_GRANULE  # at the end of the page before that
+
+    def end_at(self, granule: int) -> None:
+        """Take the position that the next page states."""
+        self.granule_before, self.granule = self.granule, granule
+
+
+@dataclass
+class OggStream:
+    """The pages of one stream of sound. More than one run: pages are missing between them.
+
+    A first run that is empty: they are missing between the header and the sound.
+    """
+
+    serial: int
+    head: bytes  # the first bytes of its first packet
+    header_spans: list[Span] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=lambda: [Run()])
+    is_ended: bool = False  # its last page is there
+    _n_packets: int = 0
+    _next_number: int = 0
+
+    @property
+    def is_known(self) -> bool:
+        return self.head.startswith(tuple(N_HEADER_PACKETS))
+
+    @property
+    def _n_header_packets(self) -> int:
+        return N_HEADER_PACKETS[self.head[:8] if self.is_opus else self.head[:7]]
+
+    @property
+    def is_opus(self) -> bool:
+        return self.head.startswith(b"OpusHead")
+
+    @property
+    def pre_skip(self) -> int:
+        """Samples at the start, at 48 kHz, that are no sound."""
+        return int.from_bytes(self.head[10:12], "little") if self.is_opus else 0
+
+    @property
+    def mapping_family(self) -> int:
+        """What the channels of an Opus stream mean: RFC 7845, section 5.1.1."""
+        return self.head[18] if len(self.head) > 18 else 0
+
+    def add(self, page: Page) -> None:
+        """Take the next page of this stream."""
+        if self._n_packets < self._n_header_packets:
+            add_span(self.header_spans, page.start, page.stop)
+        else:
+            if page.number != self._next_number:
+                self.runs.append(Run())
+            add_span(self.runs[-1].spans, page.start, page.stop)
+            if page.granule > NO_GRANULE:
+                self.runs[-1].end_at(page.granule)
+        self._n_packets += page.n_packets
+        self._next_number = (page.number + 1) % 2**32
+        self.is_ended = bool(page.flags & LAST)
+
+
+def sound_streams(file: BinaryIO, name: str) -> list[OggStream]:
+    """The streams of sound in an Ogg file, one of each group that begins together, in order.
+
+    That is the first Vorbis or Opus stream of the group, or its first stream, which then holds no
+    pages. Empty for what is no Ogg file. Reads the file once, in constant memory unless streams
+    alternate. Raises AudioError for a file in too many pieces.
+    """
+    found: list[OggStream] = []
+    is_group_open = False  # no page follows the first pages yet
+    for page in _pages(file, name):
+        if page.flags & FIRST:
+            stream = OggStream(page.serial, page.content)
+            if not is_group_open:
+                found.append(stream)
+            elif stream.is_known and not found[-1].is_known:
+                found[-1] = stream
+        is_group_open = bool(page.flags & FIRST)
+        if found and found[-1].is_known and page.serial == found[-1].serial:
+            found[-1].add(page)
+    if sum(len(stream.runs) for stream in found) > MAX_RUNS:
+        raise AudioError(f"{name}: is in more than {MAX_RUNS} pieces; too damaged to be used")
+    return found
+
+
+def _pages(file: BinaryIO, name: str) -> Iterator[Page]:
+    """All whole pages of a file that begins with one; what is between them is passed over."""
+    window = ByteWindow(file)
+    position = n_checked = 0
+    if window.at(0, 4) != CAPTURE.pattern:
+        return
+    while (position := window.search(CAPTURE, 4, position)) >= 0:
+        data = _page_bytes(window, position)
+        n_checked += len(data)
+        if n_checked > CHECKED_TIMES * (position + MAX_PAGE_BYTES):
+            raise AudioError(f"{name}: holds hardly a whole page of Ogg; too damaged to be used")
+        if data and data[22:26] == _checksum(data):
+            yield _page(data, position)
+            position += len(data)
+        else:
+            position += 1
+
+
+def _page_bytes(window: ByteWindow, start: int) -> bytes:
+    """As many as the page says that it has; none where the file ends before."""
+    head = window.at(start, HEAD_BYTES)
+    if len(head) < HEAD_BYTES:
+        return b""
+    lacing = window.at(start + HEAD_BYTES, head[26])
+    size = HEAD_BYTES + head[26] + sum(lacing)
+    page = window.at(start, size)
+    return page if len(page) == size else b""
+
+
+def _page(data: bytes, start: int) -> Page:
+    n_lacing = data[26]
+    content = data[HEAD_BYTES + n_lacing :][:HEAD_PACKET_BYTES] if data[5] & FIRST else b""
+    return Page(
+        start,
+        start + len(data),
+        data[5],
+        int.from_bytes(data[6:14], "little", signed=True),
+        int.from_bytes(data[14:18], "little"),
+        int.from_bytes(data[18:22], "little"),
+        n_lacing - data.count(255, HEAD_BYTES, HEAD_BYTES + n_lacing),
+        content,
+    )
+
+
+def _checksum(page: bytes) -> bytes:
+    """CRC-32 of Ogg: that of zlib with the bits of each byte, and of the result, mirrored."""
+    mirrored = (page[:22] + bytes(4) + page[26:]).translate(MIRRORED)
+    crc = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return crc.to_bytes(4, "big").translate(MIRRORED)
