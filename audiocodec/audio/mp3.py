@@ -7,7 +7,7 @@ from typing import BinaryIO
 from audiocodec.audio.id3 import id3_tags
 from audiocodec.audio.joined import Piece, joined, tell_cut
 from audiocodec.audio.mp3_header import n_ahead_trimmed
-from audiocodec.audio.mp3_parts import MP3Part, mp3_parts
+from audiocodec.audio.mp3_parts import MUTED_FRAMES, MP3Part, mp3_parts
 from audiocodec.audio.sndfile import decoded, sound_info
 from audiocodec.audio.source import AudioSource, Samples, UnknownFormat, dropped, known_tags
 from audiocodec.files import file_errors
@@ -40,11 +40,13 @@ def _piece(file: BinaryIO, name: str, part: MP3Part) -> Piece:
         info = replace(info, n_samples=part.n_frames * part.kind.n_samples)
     n_trimmed = part.n_frames * part.kind.n_samples - info.n_samples
     n_ahead = n_ahead_trimmed(part.first, part.kind) if n_trimmed else 0
+    # frames in the view that begins there ahead of it, less those in the view of all
+    phase = MUTED_FRAMES - (n_trimmed == 0) if part.kind.layer == 3 else 0
 
     def decode(start: int, n_before: int) -> Iterator[Samples]:
         frame = (start + n_ahead) // part.kind.n_samples - WARM_UP_FRAMES
-        frame -= (frame - (n_trimmed > 0)) % SAME_PHASE
-        if frame <= 0 or not 0 <= n_ahead <= n_trimmed:
+        frame -= (frame - phase) % SAME_PHASE
+        if frame < MUTED_FRAMES or not 0 <= n_ahead <= n_trimmed:
             return dropped(decoded(view, name, 0, n_before), start)
         n_dropped = start + n_ahead - frame * part.kind.n_samples
         n_before += start - n_dropped

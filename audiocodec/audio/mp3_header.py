@@ -101,7 +101,7 @@ def true_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int, trim: 
     """
     xing = frame[kind.info_at :]
     if xing[:4] not in XING_NAMES or len(xing) < 16 or not xing[7] & 1:
-        return _new_info(frame, kind, n_frames, n_bytes)
+        return new_info(frame, kind, n_frames, [silent_frame(frame, kind)])
     result, at, padding_at = bytearray(frame), kind.info_at + 8, _delay_at(frame, kind) + 1
     result[at : at + 4] = n_frames.to_bytes(4, "big")
     if xing[7] & 2:
@@ -110,6 +110,43 @@ def true_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int, trim: 
         delay_end = result[padding_at] & 0xF0
         result[padding_at : padding_at + 2] = (delay_end << 8 | UNTRIMMED).to_bytes(2, "big")
     return bytes(result)
+
+
+def new_info(frame: bytes, kind: FrameKind, n_frames: int, silent: list[bytes]) -> bytes:
+    """A header for frames of the kind of `frame`, and silent ones, which are cut off as delay.
+
+    One at least: libmpg123 cuts DECODER_DELAY off the start of any file with such a header.
+    """
+    numbers = (1).to_bytes(4, "big") + (n_frames + len(silent)).to_bytes(4, "big")
+    trim = len(silent) * kind.n_samples - DECODER_DELAY << 12 | UNTRIMMED
+    lame = b"LAME".ljust(21, b"\0") + trim.to_bytes(3, "big")
+    result = bytearray(silent_frame(frame, kind))
+    result[kind.info_at : kind.info_at + 36] = b"Xing" + numbers + lame
+    return bytes(result) + b"".join(silent)
+
+
+def silent_frame(frame: bytes, kind: FrameKind) -> bytes:
+    """A frame of the kind of `frame`, as short as a header can be in it."""
+    head = bytearray(frame[:4])
+    head[1] |= 1  # no checksum
+    for bit_rate in range(1, 15):
+        head[2] = bit_rate << 4 | head[2] & 0x0C
+        if frame_bytes(head) >= kind.info_at + 64:
+            break
+    return bytes(head).ljust(frame_bytes(head), b"\0")
+
+
+def muted(frame: bytes, kind: FrameKind) -> bytes:
+    """A frame without sound, of which those behind it can still use the bits."""
+    n_checksum = 0 if frame[1] & 1 else 2
+    side = bytearray(kind.info_at - 4)
+    side[:2] = frame[4 + n_checksum : 6 + n_checksum]
+    if kind.is_mpeg_1:
+        side[1] &= 0x80
+    else:
+        side[1] = 0
+    head = bytes([frame[0], frame[1] | 1, *frame[2:4]])
+    return head + bytes(side) + bytes(n_checksum) + frame[kind.info_at + n_checksum :]
 
 
 def _delay_at(frame: bytes, kind: FrameKind) -> int:

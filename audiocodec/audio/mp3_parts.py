@@ -17,21 +17,26 @@ from audiocodec.audio.mp3_header import (
     frame_kind,
     is_info,
     kind_word,
+    muted,
     n_promised,
     needs_none_before,
+    new_info,
     tag_bytes,
     true_info,
 )
 from audiocodec.errors import AudioError
+from audiocodec.files import read_exactly
 
 SYNC = re.compile(rb"\xff[\xe2-\xff]")
 HEAD_BYTES = 64  # enough to tell a tag or a frame
 RUN_BYTES = 2**16  # walked through at a time, at least
-SEARCH_BYTES = 2**16  # for the first frame, where tags come before it
+SEARCH_BYTES = 2**16  # for the first whole frame, behind tags or damage
 N_CONVINCING = 3  # frames in a row are no accident
 MAX_SEARCHED = 200_000  # places that look like a frame; about a second
 MAX_PARTS = 1000
 NO_LIMIT = 2**62
+MUTED_FRAMES = 4  # ahead of those wanted: they may use bits of theirs; 12 bits state their samples
+N_MORE = 2
 
 
 @dataclass
@@ -67,29 +72,50 @@ class MP3Part:
 
         Without it libsndfile estimates the number, and reads no further.
         """
-        return self._view(file, self.first, self.n_frames, self.spans)
+        if self.kind.layer != 3:
+            return FileView(file, [*self.spans, *self._more(file)])
+        n_bytes = sum(stop - start for start, stop in self.spans)
+        header = true_info(self.first, self.kind, self.n_frames, n_bytes, self.is_whole)
+        return FileView(file, [header, *self.spans])
 
     def view_from(self, file: BinaryIO, n_before: int) -> FileView:
-        """The same without the first n_before frames, and without a cut at its start or end."""
-        n_marked, position = self.marks[bisect_right(self.marks, (n_before, NO_LIMIT)) - 1]
+        """The same without the first n_before frames, and without a cut at its start or end.
+
+        n_before: MUTED_FRAMES or more.
+        """
         window = ByteWindow(file)
+        position, muted_frames = self._position_of(window, n_before - MUTED_FRAMES), []
+        for _ in range(MUTED_FRAMES):
+            frame = window.at(position, frame_bytes(window.at(position, 4)))
+            muted_frames.append(muted(frame, self.kind))
+            position = self._position_behind(position, len(frame))
+        spans = [(max(start, position), stop) for start, stop in self.spans if stop > position]
+        if self.kind.layer != 3:
+            return FileView(file, [*spans, *self._more(file)])
+        n_frames = self.n_frames - n_before
+        return FileView(file, [new_info(self.first, self.kind, n_frames, muted_frames), *spans])
+
+    def _position_of(self, window: ByteWindow, n_before: int) -> int:
+        """Where the frame begins that has n_before before it."""
+        n_marked, position = self.marks[bisect_right(self.marks, (n_before, NO_LIMIT)) - 1]
         while n_marked < n_before:
             data, offset = window.around(position, RUN_BYTES)
             behind, n_frames = _run(data, offset, self.word, n_before - n_marked)
             if not n_frames:  # the file is another one by now
                 break
             position, n_marked = position + behind - offset, n_marked + n_frames
-        spans = [(max(start, position), stop) for start, stop in self.spans if stop > position]
-        first = window.at(position, 4)
-        return self._view(file, first, self.n_frames - n_before, spans)
+        return position
 
-    def _view(self, file: BinaryIO, first: bytes, n_frames: int, spans: list[Span]) -> FileView:
-        if self.kind.layer != 3:  # no such header; their bit rate is constant
-            return FileView(file, spans)
-        n_bytes = sum(stop - start for start, stop in spans)
-        return FileView(
-            file, [true_info(first, self.kind, n_frames, n_bytes, self.is_whole), *spans]
-        )
+    def _position_behind(self, position: int, n_bytes: int) -> int:
+        """Where the next frame begins: behind a gap, if there is one."""
+        position += n_bytes
+        later = (max(start, position) for start, stop in self.spans if stop > position)
+        return next(later, position)
+
+    def _more(self, file: BinaryIO) -> list[bytes]:
+        """Frames to be added: of layers I and II, libsndfile estimates a little too few."""
+        file.seek(self.spans[0][0])
+        return [read_exactly(file, frame_bytes(self.first))] * N_MORE
 
 
 def mp3_parts(file: BinaryIO, name: str) -> list[MP3Part]:
@@ -100,7 +126,8 @@ def mp3_parts(file: BinaryIO, name: str) -> list[MP3Part]:
     """
     scan = _Scan(file, name)
     position = scan.behind_tags(0)
-    position = scan.next_frame(position, None, position + SEARCH_BYTES * (position > 0))
+    looks_like_one = position > 0 or scan.has_frame(0)
+    position = scan.next_frame(position, None, position + SEARCH_BYTES if looks_like_one else 0)
     while position >= 0:
         position = scan.read_part(position)
     return [part for part in scan.found if part.n_frames]
@@ -166,6 +193,10 @@ class _Scan:
         while n_bytes := tag_bytes(self._window.at(position, HEAD_BYTES)):
             position += n_bytes
         return position
+
+    def has_frame(self, position: int) -> bool:
+        """Whether there is the header of a frame."""
+        return frame_bytes(self._window.at(position, 4)) > 0
 
     def next_frame(self, position: int, word: int | None, stop: int) -> int:
         """Where a frame begins, from `position` to `stop`; -1: nowhere. word: kind expected."""

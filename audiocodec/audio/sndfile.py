@@ -24,6 +24,7 @@ from audiocodec.audio.source import (
     dropped,
     known_tags,
 )
+from audiocodec.audio.tag_text import tag_text
 from audiocodec.errors import AudioError
 from audiocodec.files import file_errors, read_exactly, write_whole
 
@@ -106,6 +107,8 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
     Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning.
     """
     sound = sound_info(file, name)
+    if sound.is_mp3:  # open_mp3 found no frames: libsndfile would end anywhere
+        raise UnknownFormat("no whole frames of MP3")
     _tell_if_cut(file, name, sound.n_samples / sound.sample_rate)
 
     def read(start: int) -> Iterator[Samples]:
@@ -124,6 +127,7 @@ class SoundInfo:
     channels: int
     n_samples: int
     is_exact: bool
+    is_mp3: bool
     tags: Mapping[str, str]
 
 
@@ -131,14 +135,25 @@ def sound_info(file: BinaryIO, name: str) -> SoundInfo:
     """Ask libsndfile. Raises UnknownFormat, or AudioError for a layout that cannot be used."""
     with _sound_file(file, name) as (sound, _):
         info = SoundInfo(
-            sound.samplerate, sound.channels, sound.frames, _is_exact(sound), _tags(sound)
+            sound.samplerate,
+            sound.channels,
+            sound.frames,
+            _is_exact(sound),
+            sound.format == "MP3",
+            _tags(sound),
         )
     check_layout(name, info.sample_rate, info.channels)
     return info
 
 
 def _tags(sound: sf.SoundFile) -> dict[str, str]:
-    return known_tags(sound.copy_metadata())
+    """Those of TAGS. soundfile takes all for UTF-8, which they need not be."""
+    tags = sound.copy_metadata()
+    for name, text in tags.items():
+        if "\ufffd" in text:
+            raw = sf._snd.sf_get_string(sound._file, sf._str_types[name])
+            tags[name] = tag_text(sf._ffi.string(raw))
+    return known_tags(tags)
 
 
 def _is_exact(sound: sf.SoundFile) -> bool:
