@@ -39,7 +39,7 @@ def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
 
     gain = 1.0
     if normalize:
-        meter = LoudnessMeter(model_rate, audio.channels)
+        meter = LoudnessMeter(model_rate, audio.channels, audio.speakers)
         for block in resampled(counted(), audio.sample_rate, model_rate, audio.channels):
             meter.push(block)
         gain = normalizing_gain(meter.integrated(), meter.peak)

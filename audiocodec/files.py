@@ -74,7 +74,8 @@ def spooled(file: BinaryIO) -> BinaryIO:
     spool = _Spool(max_size=SPOOL_BYTES)
     spool.name = name_of(file)
     try:
-        shutil.copyfileobj(file, spool, 2**20)
+        while piece := checked_bytes(file.read(2**20)):
+            spool.write(piece)
     except BaseException:
         spool.close()
         raise

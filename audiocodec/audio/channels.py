@@ -4,6 +4,10 @@ Samples in this package are in the order of WAVE files, whatever the file has th
 go to.
 """
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from audiocodec.audio.source import Samples
 
 # WAVEFORMATEXTENSIBLE, and FLAC: by number of channels
@@ -26,6 +30,15 @@ VORBIS_ORDER = WAVE_ORDER | {
     8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
 }
 
+# all that are known here, in the order that any of them have in a WAVE file
+SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR")
+
+
+def in_wave_order(samples: Samples, speakers: Sequence[str]) -> Samples:
+    """Reorder (n_samples, channels) that feed `speakers` to the order of WAVE files."""
+    order = sorted(range(len(speakers)), key=lambda channel: SPEAKERS.index(speakers[channel]))
+    return samples if order == list(range(len(speakers))) else np.take(samples, order, axis=1)
+
 
 def wave_from_vorbis(samples: Samples) -> Samples:
     """Reorder (n_samples, channels) from the order of Ogg files to that of WAVE files."""
@@ -44,4 +57,4 @@ def _reordered(
     old, new = before.get(channels), after.get(channels)
     if old is None or new is None or old == new:
         return samples
-    return samples[:, [old.index(speaker) for speaker in new]]
+    return np.take(samples, [old.index(speaker) for speaker in new], axis=1)

@@ -6,10 +6,12 @@ The K-weighting is made for any sample rate by the formulas of the published too
 import copy
 import math
 from array import array
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from audiocodec.audio.channels import WAVE_ORDER
 from audiocodec.audio.source import MAX_CHANNELS, Samples
 from audiocodec.errors import ArgumentError
 
@@ -20,18 +22,7 @@ SHORTEST_S = 0.5  # shorter signals are padded with silence to it
 RUN_SAMPLES = 32  # filtered by one product: longer, more of it is zeros; shorter, more states
 LEAST_SAMPLES, MOST_SAMPLES = 128, 16384  # of whole runs, filtered in one call: overhead, cache
 
-# weights by channel count, in WAV order: FL FR FC LFE BL BR SL SR; surround +1.5 dB, no LFE
-SURROUND = 1.41
-CHANNEL_WEIGHTS = {
-    1: (1.0,),
-    2: (1.0, 1.0),
-    3: (1.0, 1.0, 1.0),
-    4: (1.0, 1.0, SURROUND, SURROUND),
-    5: (1.0, 1.0, 1.0, SURROUND, SURROUND),
-    6: (1.0, 1.0, 1.0, 0.0, SURROUND, SURROUND),
-    7: (1.0, 1.0, 1.0, 0.0, 1.0, SURROUND, SURROUND),  # a back centre, then the sides
-    8: (1.0, 1.0, 1.0, 0.0, 1.0, 1.0, SURROUND, SURROUND),  # beyond 120 degrees: 1
-}
+SURROUND = 1.41  # +1.5 dB, 60 to 120 degrees from the front
 
 Matrix = NDArray[np.float64]
 
@@ -100,19 +91,31 @@ class _KWeighting:
         return (rows @ self._response).reshape(channels, -1)
 
 
+def channel_weights(speakers: Sequence[str]) -> list[float]:
+    """BS.1770's weight of each channel: the surround speakers count more, the LFE not at all.
+
+    BL and BR are the surround pair of 5.1; beside side speakers they stand behind 120 degrees.
+    """
+    sides = ("SL", "SR") if "SL" in speakers else ("BL", "BR")
+    weights = {"LFE": 0.0} | dict.fromkeys(sides, SURROUND)
+    return [weights.get(speaker, 1.0) for speaker in speakers]
+
+
 class LoudnessMeter:
     """Measures what is pushed. Keeps 8 bytes per 100 ms, and nothing else that grows.
+
+    speakers: which one each channel feeds, by the names of WAVE_ORDER, which is the default.
 
     Blocks of 400 ms start every 100 ms; the last may reach into silence after the end, as in the
     published tool.
     """
 
-    def __init__(self, sample_rate: int, channels: int) -> None:
+    def __init__(self, sample_rate: int, channels: int, speakers: Sequence[str] = ()) -> None:
         if not 1 <= channels <= MAX_CHANNELS:
             raise ArgumentError(f"{channels} channels; loudness is defined for 1 to {MAX_CHANNELS}")
         self.sample_rate, self.channels, self.peak = sample_rate, channels, 0.0
         self._filter = _KWeighting(sample_rate, channels)
-        self._weights = np.array(CHANNEL_WEIGHTS[channels])
+        self._weights = np.array(channel_weights(speakers or WAVE_ORDER[channels]))
         self._pending = np.zeros((0, channels), np.float32)  # under LEAST_SAMPLES
         self._n_filtered = 0
         self._energies = array("d")  # weighted sum of squares of each 100 ms

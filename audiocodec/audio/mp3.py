@@ -56,21 +56,23 @@ def _piece(file: BinaryIO, name: str, part: MP3Part) -> Piece:
 
 
 def _tell_of_losses(name: str, parts: Sequence[MP3Part], pieces: Sequence[Piece]) -> None:
-    """Warn of frames that were promised, of bytes that are none, and of one that is cut."""
-    n_before = n_missing = 0
+    """Warn of frames that were promised, of one that is cut, and of bytes that are none."""
+    n_missing = n_before = n_damaged = 0
+    first_s = None
     rate = pieces[0].info.sample_rate
-    gaps: list[tuple[float, int]] = []  # seconds before, bytes
     for part, piece in zip(parts, pieces, strict=True):
         n_missing += part.n_missing * part.kind.n_samples
-        for n_frames, n_bytes in part.gaps:
-            gaps.append(((n_before + n_frames * part.kind.n_samples) / rate, n_bytes))
+        n_damaged += sum(n_bytes for _, n_bytes in part.gaps)
+        if part.gaps and first_s is None:
+            first_s = (n_before + part.gaps[0][0] * part.kind.n_samples) / rate
         n_before += piece.n_samples
-    there_s = n_before / rate
+    told = []
     if n_missing:
         promised_s = (n_before + n_missing) / rate
-        tell_cut(f"{name}: its header promises {promised_s:.1f} s, there are {there_s:.1f} s")
+        told.append(f"its header promises {promised_s:.1f} s, there are {n_before / rate:.1f} s")
     elif parts[-1].is_cut:
-        tell_cut(f"{name}: is cut off within a frame; there are {there_s:.1f} s")
-    if gaps:
-        n_bytes, first_s = sum(n for _, n in gaps), gaps[0][0]
-        tell_cut(f"{name}: {n_bytes} bytes are damaged and left out, the first at {first_s:.1f} s")
+        told.append(f"is cut off within a frame; there are {n_before / rate:.1f} s")
+    if n_damaged:
+        told.append(f"{n_damaged} bytes are damaged and left out, the first at {first_s:.1f} s")
+    if told:
+        tell_cut(f"{name}: {'; '.join(told)}")

@@ -27,12 +27,12 @@ from audiocodec.audio.mp3_header import (
 from audiocodec.errors import AudioError
 from audiocodec.files import read_exactly
 
-SYNC = re.compile(rb"\xff[\xe2-\xff]")
+SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xef]")
 HEAD_BYTES = 64  # enough to tell a tag or a frame
 RUN_BYTES = 2**16  # walked through at a time, at least
 SEARCH_BYTES = 2**16  # for the first whole frame, behind tags or damage
 N_CONVINCING = 3  # frames in a row are no accident
-MAX_SEARCHED = 200_000  # places that look like a frame; about a second
+MAX_SEARCHED = 100_000  # places that look like a frame; about a second
 MAX_PARTS = 1000
 NO_LIMIT = 2**62
 MUTED_FRAMES = 4  # ahead of those wanted: they may use bits of theirs; 12 bits state their samples
@@ -200,7 +200,7 @@ class _Scan:
 
     def next_frame(self, position: int, word: int | None, stop: int) -> int:
         """Where a frame begins, from `position` to `stop`; -1: nowhere. word: kind expected."""
-        while 0 <= (position := self._window.search(SYNC, 2, position)) <= stop:
+        while 0 <= (position := self._window.search(SYNC, 3, position)) <= stop:
             self._n_searched += 1
             if self._n_searched > MAX_SEARCHED:
                 raise AudioError(f"{self._name}: holds hardly a whole frame of MP3; it is damaged")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import soundfile as sf
 
+from audiocodec.audio.channels import SPEAKERS, in_wave_order
 from audiocodec.audio.declared_length import declared_share
 from audiocodec.audio.source import (
     BLOCK_SAMPLES,
@@ -31,6 +32,12 @@ from audiocodec.files import file_errors, read_exactly, write_whole
 WORTH_TELLING_S = 0.01  # some programs count the header as sound
 EXACT_FORMATS = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64")  # seek to the sample
 EXACT_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+SPEAKER_FORMATS = ("WAV", "WAVEX", "W64", "RF64", "CAF")  # not AIFF: it hands out other memory
+GET_CHANNEL_MAP = 0x1100  # sndfile.h: SFC_GET_CHANNEL_MAP_INFO
+SNDFILE_SPEAKERS = {  # by its SF_CHANNEL_MAP_...
+    **{1: "FC", 2: "FL", 3: "FR", 4: "FC", 5: "FL", 6: "FR", 7: "FC", 8: "BC", 9: "BL", 10: "BR"},
+    **{11: "LFE", 12: "FLC", 13: "FRC", 14: "SL", 15: "SR"},
+}
 UNKNOWN_LENGTH = 2**62  # libsndfile's is above
 
 
@@ -113,10 +120,18 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
 
     def read(start: int) -> Iterator[Samples]:
         first = min(start, sound.n_samples) if sound.is_exact else 0
-        return dropped(decoded(file, name, first), start - first)
+        for block in dropped(decoded(file, name, first), start - first):
+            yield in_wave_order(block, sound.speakers)
 
-    n_samples = sound.n_samples if sound.is_exact else None
-    return AudioSource(name, sound.sample_rate, sound.channels, n_samples, sound.tags, read)
+    return AudioSource(
+        name,
+        sound.sample_rate,
+        sound.channels,
+        sound.n_samples if sound.is_exact else None,
+        sound.tags,
+        read,
+        speakers=tuple(sorted(sound.speakers, key=SPEAKERS.index)),
+    )
 
 
 @dataclass(frozen=True)
@@ -129,6 +144,7 @@ class SoundInfo:
     is_exact: bool
     is_mp3: bool
     tags: Mapping[str, str]
+    speakers: tuple[str, ...]  # empty: the file does not say
 
 
 def sound_info(file: BinaryIO, name: str) -> SoundInfo:
@@ -141,6 +157,7 @@ def sound_info(file: BinaryIO, name: str) -> SoundInfo:
             _is_exact(sound),
             sound.format == "MP3",
             _tags(sound),
+            _speakers(sound),
         )
     check_layout(name, info.sample_rate, info.channels)
     return info
@@ -154,6 +171,18 @@ def _tags(sound: sf.SoundFile) -> dict[str, str]:
             raw = sf._snd.sf_get_string(sound._file, sf._str_types[name])
             tags[name] = tag_text(sf._ffi.string(raw))
     return known_tags(tags)
+
+
+def _speakers(sound: sf.SoundFile) -> tuple[str, ...]:
+    """What a WAVE, W64 or CAF file says its channels feed, where that makes sense."""
+    if sound.format not in SPEAKER_FORMATS:
+        return ()
+    numbers = sf._ffi.new("int[]", sound.channels)
+    if not sf._snd.sf_command(sound._file, GET_CHANNEL_MAP, numbers, sf._ffi.sizeof(numbers)):
+        return ()
+    speakers = tuple(SNDFILE_SPEAKERS.get(number, "") for number in numbers)
+    is_sane = "" not in speakers and len(set(speakers)) == len(speakers)
+    return speakers if is_sane else ()
 
 
 def _is_exact(sound: sf.SoundFile) -> bool:

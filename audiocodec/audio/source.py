@@ -3,6 +3,7 @@
 Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
 """
 
+import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from audiocodec.errors import AudioError
+from audiocodec.errors import ArgumentError, AudioError
 
 Samples: TypeAlias = NDArray[np.float32]  # (n_samples, channels)
 PathLike: TypeAlias = str | os.PathLike[str]
@@ -46,6 +47,7 @@ class AudioSource:
     """Audio of which any part can be read, any number of times, one reading after the other.
 
     n_samples: the true length, or None where only reading to the end can tell.
+    speakers: which one each channel feeds, where the file says so; else as in channels.WAVE_ORDER.
     _read: yields pieces of any size from a given sample on, to the end; exactly those that a
         reading from the start gives there.
     """
@@ -57,6 +59,7 @@ class AudioSource:
     tags: Mapping[str, str]
     _read: Callable[[int], Iterator[Samples]] = field(repr=False)
     _close: Callable[[], None] = field(repr=False, default=lambda: None)
+    speakers: tuple[str, ...] = ()
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
         """Yield the samples from `start` up to `stop`, by default all, in blocks.
@@ -66,8 +69,11 @@ class AudioSource:
         comes before is decoded and dropped.
         Raises AudioError for a damaged file, and for NaN or infinity, with its position.
         """
-        position = start
-        for block in _equal_blocks(self._read(start), None if stop is None else stop - start):
+        position = operator.index(start)
+        if position < 0:
+            raise ArgumentError(f"{self.name}: there is no sample {position}; the first one is 0")
+        n_wanted = None if stop is None else operator.index(stop) - position
+        for block in _equal_blocks(self._read(position), n_wanted):
             self._check_finite(block, position)
             yield block
             position += len(block)

@@ -84,6 +84,27 @@ def test_channels_have_the_weights_of_the_standard(channels, weights):
         assert loudness(x) == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("speakers", "weights"),
+    [
+        (("FL", "FR", "LFE"), [1, 1, 0]),
+        (("FL", "FR", "FC", "BC"), [1, 1, 1, 1]),
+        (("FL", "FR", "FC", "LFE", "SL", "SR"), [1, 1, 1, 0, 1.41, 1.41]),
+    ],
+)
+def test_the_speakers_decide_where_they_are_known(speakers, weights):
+    """Of 2.1 the third channel is not the centre but the LFE."""
+    x = np.zeros((48000, len(speakers)), np.float32)
+    for channel, weight in enumerate(weights):
+        x[:] = 0
+        x[:, channel] = sine(48000, -23.0, 1)[:, 0]
+        meter = LoudnessMeter(48000, len(speakers), speakers)
+        meter.push(x)
+        mono = loudness(sine(48000, -23.0, 1))
+        expected = mono + 10 * math.log10(weight) if weight else -70.0
+        assert meter.integrated() == pytest.approx(expected, abs=1e-6)
+
+
 @settings(deadline=None, max_examples=20, derandomize=True)
 @given(
     sample_rate=st.sampled_from([8000, 44100, 44101]),

@@ -392,3 +392,130 @@ def test_the_name_of_a_path_is_the_path():
     path = Path(__file__).parents[1] / "data" / "golden_training" / "reference.wav"
     with open_audio(path) as audio:
         assert (audio.name, audio.sample_rate, audio.channels) == (str(path), 44100, 1)
+
+
+class ShortReads(io.RawIOBase):
+    """A raw file that hands out a little at a time, as a network file system may."""
+
+    def __init__(self, raw, n_most):
+        self._file, self._n_most = io.BytesIO(raw), n_most
+
+    def readable(self):
+        return True
+
+    def seekable(self):
+        return True
+
+    def seek(self, offset, whence=0):
+        return self._file.seek(offset, whence)
+
+    def tell(self):
+        return self._file.tell()
+
+    def readinto(self, buffer):
+        return self._file.readinto(memoryview(buffer)[: self._n_most])
+
+
+@pytest.mark.parametrize("n_most", [1, 1460, 4096])
+@pytest.mark.parametrize(
+    ("kind", "subtype"), [("wav", "PCM_24"), ("flac", "PCM_24"), ("ogg", "VORBIS"), ("mp3", None)]
+)
+def test_short_reads_are_read_on(tmp_path, n_most, kind, subtype):
+    """A read may give fewer bytes than were asked for; more follow."""
+    path = saved(tmp_path / f"a.{kind}", noise(3000), subtype=subtype)
+    assert np.array_equal(read_all(ShortReads(path.read_bytes(), n_most)), read_all(path))
+
+
+@pytest.mark.parametrize("given", [None, np.zeros(4, np.uint8), 7])
+@pytest.mark.parametrize("is_pipe", [True, False])
+def test_a_read_that_gives_no_bytes_is_said(given, is_pipe):
+    """In a line, for a pipe and for a file that can be sought."""
+
+    class Odd(io.BytesIO):
+        name = "odd"
+
+        def seekable(self):
+            return not is_pipe
+
+        def read(self, n_bytes=-1):
+            return given
+
+    with pytest.raises(AudioError, match=r"^odd: cannot be read: its read\(\) gives .*, not bytes"):
+        read_all(Odd())
+
+
+@pytest.mark.parametrize(
+    "behind", [b"x", b"TAG" + bytes(125), bytes(10_000), b"\xff\xf8" * 50], ids=range(4)
+)
+@pytest.mark.parametrize("kind", ["flac", "wav", "aiff", "caf"])
+def test_what_lies_behind_the_last_sample_does_no_harm(tmp_path, kind, behind):
+    """All the sound that was promised is there."""
+    path = saved(tmp_path / f"a.{kind}", noise(100_000))
+    expected = read_all(path)
+    path.write_bytes(path.read_bytes() + behind)
+    samples = read_all(path)
+    assert np.array_equal(samples, expected)
+
+
+@pytest.mark.parametrize("kind", ["WAV", "W64", "AU", "AIFF"])
+def test_lengths_of_2_to_the_63_are_not_sought(tmp_path, kind):
+    """As ffmpeg writes them to a pipe."""
+    raw = bytearray(saved(tmp_path / "a", noise(100_000), format=kind).read_bytes())
+    size, n_bytes, order = {
+        "WAV": (40, 4, "little"),
+        "W64": (96, 8, "little"),
+        "AU": (8, 4, "big"),
+        "AIFF": (42, 4, "big"),
+    }[kind]
+    assert int.from_bytes(raw[size : size + n_bytes], order) in range(400_000, 400_100)
+    raw[size : size + n_bytes] = b"\xff" * n_bytes
+    assert len(read_all(io.BytesIO(raw))) == 100_000
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "aiff", "au", "caf", "w64", "rf64"])
+def test_any_part_is_that_part_of_the_whole(tmp_path, kind):
+    """From any sample to any other, in blocks of the usual size."""
+    path = saved(tmp_path / f"a.{kind}", noise(150_000))
+    whole = read_all(path)
+    with open_audio(path) as audio:
+        assert audio.n_samples == 150_000
+        for start, stop in [(0, 0), (5, 5), (9, 3), (1, 70_000), (149_999, 10**9), (150_000, None)]:
+            blocks = list(audio.blocks(start, stop))
+            assert np.array_equal(np.concatenate([whole[:0], *blocks]), whole[start:stop])
+            assert all(len(block) == BLOCK_SAMPLES for block in blocks[:-1])
+        with pytest.raises(ArgumentError, match="no sample -1; the first one is 0"):
+            next(audio.blocks(-1))
+
+
+def test_parts_of_an_array_and_of_a_flac_of_unknown_length(tmp_path):
+    """The one is cut, the other decoded from its start."""
+    data = bytearray(saved(tmp_path / "a.flac", noise(100_000)).read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    whole = read_all(tmp_path / "a.flac")
+    for source, rate, n_samples in ((io.BytesIO(data), None, None), (whole, RATE, 100_000)):
+        with open_audio(source, rate) as audio:
+            assert audio.n_samples == n_samples
+            part = np.concatenate(list(audio.blocks(70_001, 99_000)))
+            assert np.array_equal(part, whole[70_001:99_000])
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("Stück".encode(), "Stück"),
+        ("Stück für Élise".encode("latin-1"), "Stück für Élise"),
+        ("Ärzte".encode("latin-1"), "Ärzte"),
+        (b"Don\x92t", "Don\u2019t"),
+        ("宇多田ヒカル 初恋".encode("cp932"), "宇多田ヒカル 初恋"),
+    ],
+)
+def test_tags_need_not_be_utf_8(tmp_path, raw, text):
+    """Those of WAV files, for instance, whose encoding nobody states."""
+    raw += bytes(2 - len(raw) % 2)
+    title = b"INFOINAM" + struct.pack("<I", len(raw)) + raw
+    data = saved(tmp_path / "a.wav", noise(10)).read_bytes()
+    data += b"LIST" + struct.pack("<I", len(title)) + title
+    (tmp_path / "a.wav").write_bytes(data[:4] + struct.pack("<I", len(data) - 8) + data[8:])
+    with open_audio(tmp_path / "a.wav") as audio:
+        assert audio.tags == {"title": text}
