@@ -276,7 +276,7 @@ class Codec:
         tags: in place of those of the source.
         progress: called with samples done and samples in all, at the model's rate.
         Raises AudioError for a source that cannot be used, OutputExists, OutputError,
-        ArgumentError. Warns with CutAudioWarning of a WAV or AIFF that is cut.
+        ArgumentError. Warns with CutAudioWarning of a file of which a part is missing.
         Memory does not grow with the length, unless the DacFile is returned.
         """
         _check_apart(source, target)

@@ -1,5 +1,6 @@
 """Files that are written: whole or not at all, through links, pipes and devices."""
 
+import io
 import os
 import pty
 import socket
@@ -16,7 +17,14 @@ from types import FrameType
 import pytest
 
 from audiocodec.errors import ContainerError, OutputError, OutputExists
-from audiocodec.files import is_same_file, make_folder_for, open_binary, output_file
+from audiocodec.files import (
+    is_same_file,
+    make_folder_for,
+    open_binary,
+    output_file,
+    read_exactly,
+    write_whole,
+)
 
 
 def write(path, content: bytes = b"new", overwrite: bool = False) -> None:
@@ -251,3 +259,44 @@ def test_a_file_without_a_name_is_cut_to_its_new_length():
             file.write(b"new")
         nameless.seek(0)
         assert nameless.read() == b"new"
+
+
+class SlowFile(io.RawIOBase):
+    """A raw file that takes a few bytes at a time."""
+
+    def __init__(self, answers: list[int | None]) -> None:
+        self.content, self.answers = b"", answers
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int | None:  # type: ignore[no-untyped-def]
+        answer = self.answers.pop(0) if self.answers else len(data)
+        self.content += bytes(data[:answer]) if answer else b""
+        return answer
+
+
+def test_short_writes_are_written_on():
+    """A write may take fewer bytes than it is given."""
+    file = SlowFile([1, 3, 2])
+    assert write_whole(file, b"0123456789") == 10  # type: ignore[arg-type]
+    assert file.content == b"0123456789"
+
+
+@pytest.mark.parametrize("answer", [0, None])
+def test_a_write_that_takes_nothing_is_an_error(answer):
+    """A raw file answers None where it would have to wait."""
+    with pytest.raises(OSError, match="takes no more bytes"):
+        write_whole(SlowFile([4, answer]), b"0123456789")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [None, [1], "text"])
+def test_a_read_without_bytes_is_an_error(given):
+    """Whatever else it may be."""
+
+    class Odd:
+        def read(self, n_bytes: int) -> object:
+            return given
+
+    with pytest.raises(OSError, match=r"its read\(\) gives .*, not bytes"):
+        read_exactly(Odd(), 5)  # type: ignore[arg-type]

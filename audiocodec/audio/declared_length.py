@@ -5,11 +5,20 @@ that is cut is an error anyway.
 """
 
 import struct
+from collections.abc import Iterator
 from typing import BinaryIO
 
+from audiocodec.audio.file_view import FileView
 from audiocodec.files import read_exactly
 
-BYTE_ORDERS = {b"RIFF": "<", b"RIFX": ">", b"RF64": "<", b"BW64": "<", b"FORM": ">"}
+CHUNK_HEADS = {  # by form: kind and size of a chunk, where the first one is, and their alignment
+    b"RIFF": ("<4sI", 12, 2),
+    b"RIFX": (">4sI", 12, 2),
+    b"RF64": ("<4sI", 12, 2),
+    b"BW64": ("<4sI", 12, 2),
+    b"FORM": (">4sI", 12, 2),
+    b"caff": (">4sQ", 8, 1),
+}
 MAX_CHUNKS = 1000  # before the sound; more make no sense
 SIZE_IS_ELSEWHERE = 2**32 - 1  # of an RF64: in its chunk ds64
 # What is written to a pipe before its length is known: ffmpeg 2^32 - 1, arecord a little less,
@@ -19,7 +28,7 @@ MAX_BYTES = 2**62
 
 
 def declared_share(file: BinaryIO) -> float:
-    """How many times the sound that is there the header promises; 1 where it does not lie.
+    """Declared length divided by actual length; 1.0 if they agree.
 
     file: any; read from its start. Where nothing is there, or no true size is stated, it is 1 too.
     """
@@ -30,22 +39,62 @@ def declared_share(file: BinaryIO) -> float:
     return max(1.0, n_promised / n_there)
 
 
+def with_size(file: BinaryIO) -> BinaryIO:
+    """The file, with the size of the sound put in where an RF64 or CAF file leaves it open.
+
+    So they are written to a pipe; libsndfile takes them for empty or malformed.
+    """
+    for form, kind, start, size in _chunks(file):
+        if form in (b"RF64", b"BW64") and kind == b"ds64":
+            file.seek(start + 8)
+            sizes = read_exactly(file, 8)
+            if len(sizes) == 8 and not 0 < int.from_bytes(sizes, "little") < MAX_BYTES:
+                n_bytes = _sound_bytes_there(file)
+                return _patched(file, start + 8, n_bytes.to_bytes(8, "little"))
+        if form == b"caff" and kind == b"data" and size >= MAX_BYTES:
+            n_bytes = file.seek(0, 2) - start
+            return _patched(file, start - 8, n_bytes.to_bytes(8, "big"))
+    return file
+
+
+def _patched(file: BinaryIO, at: int, raw: bytes) -> BinaryIO:
+    file.seek(0, 2)
+    return FileView(file, [(0, at), raw, (at + len(raw), file.tell())])  # type: ignore[return-value]
+
+
+def _sound_bytes_there(file: BinaryIO) -> int:
+    start = _sound_bytes(file)[0]
+    return file.seek(0, 2) - start if start else 0
+
+
 def _sound_bytes(file: BinaryIO) -> tuple[int, int]:
     """Where the samples begin, and how many bytes of them are promised; 0, 0: unknown."""
-    file.seek(0)
-    order, position, n_wide = BYTE_ORDERS.get(read_exactly(file, 4), ""), 12, 0
-    for _ in range(MAX_CHUNKS if order else 0):
-        file.seek(position)
-        head = read_exactly(file, 8)
-        if len(head) < 8:
+    n_wide = 0
+    for form, kind, start, size in _chunks(file):
+        if form == b"caff":
             break
-        kind, size = struct.unpack(f"{order}4sI", head)
-        position += 8
         if kind == b"data":
-            return position, n_wide if size == SIZE_IS_ELSEWHERE and n_wide else size
+            return start, n_wide if size == SIZE_IS_ELSEWHERE and n_wide else size
         if kind == b"SSND":  # begins with an offset and a block size
-            return position + 8, max(0, size - 8)
+            return start + 8, max(0, size - 8)
         if kind == b"ds64" and len(sizes := read_exactly(file, 16)) == 16:
             (n_wide,) = struct.unpack("<8xQ", sizes)
-        position += size + size % 2
     return 0, 0
+
+
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, int, int]]:
+    """Form of the file, kind of a chunk, where its content begins, and its size."""
+    file.seek(0)
+    form = read_exactly(file, 4)
+    head_form, position, alignment = CHUNK_HEADS.get(form, ("", 0, 1))
+    for _ in range(MAX_CHUNKS if head_form else 0):
+        file.seek(position)
+        head = read_exactly(file, struct.calcsize(head_form))
+        if len(head) < struct.calcsize(head_form):
+            break
+        kind, size = struct.unpack(head_form, head)
+        position += len(head)
+        yield form, kind, position, size
+        if size >= MAX_BYTES:
+            break
+        position += -(-size // alignment) * alignment

@@ -14,7 +14,7 @@ import numpy as np
 import soundfile as sf
 
 from audiocodec.audio.channels import SPEAKERS, in_wave_order
-from audiocodec.audio.declared_length import declared_share
+from audiocodec.audio.declared_length import declared_share, with_size
 from audiocodec.audio.source import (
     BLOCK_SAMPLES,
     AudioSource,
@@ -31,7 +31,17 @@ from audiocodec.files import file_errors, read_exactly, write_whole
 
 WORTH_TELLING_S = 0.01  # some programs count the header as sound
 EXACT_FORMATS = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64")  # seek to the sample
-EXACT_SUBTYPES = ("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE")
+EXACT_SUBTYPES = (
+    "PCM_S8",
+    "PCM_U8",
+    "PCM_16",
+    "PCM_24",
+    "PCM_32",
+    "FLOAT",
+    "DOUBLE",
+    "ULAW",
+    "ALAW",
+)
 SPEAKER_FORMATS = ("WAV", "WAVEX", "W64", "RF64", "CAF")  # not AIFF: it hands out other memory
 GET_CHANNEL_MAP = 0x1100  # sndfile.h: SFC_GET_CHANNEL_MAP_INFO
 SNDFILE_SPEAKERS = {  # by its SF_CHANNEL_MAP_...
@@ -113,6 +123,8 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
 
     Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning.
     """
+    with file_errors(name):
+        file = with_size(file)
     sound = sound_info(file, name)
     if sound.is_mp3:  # open_mp3 found no frames: libsndfile would end anywhere
         raise UnknownFormat("no whole frames of MP3")

@@ -78,6 +78,10 @@ class AudioSource:
             yield block
             position += len(block)
 
+    def length(self) -> int:
+        """The true number of samples: where it is not known, all is decoded to count them."""
+        return sum(map(len, self._read(0))) if self.n_samples is None else self.n_samples
+
     def _check_finite(self, block: Samples, position: int) -> None:
         finite = np.isfinite(block)
         if finite.all():

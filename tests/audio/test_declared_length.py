@@ -170,3 +170,21 @@ def test_a_warning_that_is_an_error_leaves_nothing_open(tmp_path):
         warnings.simplefilter("error")
         with pytest.raises(CutAudioWarning):
             open_audio(tmp_path / "a.wav")
+
+
+@pytest.mark.parametrize(
+    ("format", "at", "size"),
+    [
+        ("RF64", 28, bytes(8)),
+        ("RF64", 28, b"\xff" * 8),
+        ("CAF", None, b"\xff" * 8),
+    ],
+)
+def test_a_size_left_open_is_that_of_what_is_there(format, at, size):
+    """As in RF64 and CAF files that ffmpeg writes to a pipe."""
+    raw = bytearray(sound_file(format))
+    at = raw.index(b"data") + 4 if at is None else at
+    whole = read_all(io.BytesIO(raw))
+    raw[at : at + 8] = size
+    assert np.array_equal(read_all(io.BytesIO(raw))[: len(whole)], whole)
+    assert len(read_all(io.BytesIO(raw))) < len(whole) + 100  # CAF: what pads it counts as sound

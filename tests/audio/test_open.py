@@ -496,6 +496,7 @@ def test_parts_of_an_array_and_of_a_flac_of_unknown_length(tmp_path):
     for source, rate, n_samples in ((io.BytesIO(data), None, None), (whole, RATE, 100_000)):
         with open_audio(source, rate) as audio:
             assert audio.n_samples == n_samples
+            assert audio.length() == 100_000
             part = np.concatenate(list(audio.blocks(70_001, 99_000)))
             assert np.array_equal(part, whole[70_001:99_000])
 

@@ -311,3 +311,17 @@ def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt), audio_output(tmp_path / "a.wav", 8000, 1) as output:
         output.write(np.zeros((500_000, 1)))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_target_that_takes_little_at_a_time_gets_all():
+    """A raw file may; nothing is lost between its answers."""
+
+    class Slow(io.BytesIO):
+        def write(self, data):
+            return super().write(data[:1460])
+
+    slow, whole = Slow(), io.BytesIO()
+    samples = np.linspace(-1, 1, 5000)
+    for target in (slow, whole):
+        write_audio(target, samples, 8000)
+    assert slow.getvalue() == whole.getvalue()
