@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from audiocodec.files import read_exactly
 
-CHUNK_BYTES = 2**20
+FIRST_BYTES, CHUNK_BYTES = 2**12, 2**20  # read at once at first, and at most
 
 
 class ByteWindow:
@@ -13,6 +13,7 @@ class ByteWindow:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._start, self._data = file, 0, b""
+        self._chunk_bytes = FIRST_BYTES
         file.seek(0, 2)
         self.size = file.tell()  # not every file object returns it from seek
 
@@ -26,7 +27,9 @@ class ByteWindow:
         stop = min(position + n_bytes, self.size)
         if not self._start <= position <= stop <= self._start + len(self._data):
             self._file.seek(position)
-            self._start, self._data = position, read_exactly(self._file, CHUNK_BYTES + n_bytes)
+            self._start = position
+            self._data = read_exactly(self._file, self._chunk_bytes + n_bytes)
+            self._chunk_bytes = min(2 * self._chunk_bytes, CHUNK_BYTES)
         return self._data, position - self._start
 
     def search(self, pattern: re.Pattern[bytes], n_bytes: int, position: int) -> int:

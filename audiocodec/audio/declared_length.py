@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from audiocodec.audio.file_view import FileView
+from audiocodec.audio.file_view import file_view
 from audiocodec.files import read_exactly
 
 CHUNK_HEADS = {  # by form: kind and size of a chunk, where the first one is, and their alignment
@@ -59,7 +59,7 @@ def with_size(file: BinaryIO) -> BinaryIO:
 
 def _patched(file: BinaryIO, at: int, raw: bytes) -> BinaryIO:
     file.seek(0, 2)
-    return FileView(file, [(0, at), raw, (at + len(raw), file.tell())])  # type: ignore[return-value]
+    return file_view(file, [(0, at), raw, (at + len(raw), file.tell())])
 
 
 def _sound_bytes_there(file: BinaryIO) -> int:

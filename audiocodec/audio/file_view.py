@@ -10,8 +10,8 @@ from audiocodec.files import read_exactly
 Span = tuple[int, int]  # offsets in the file: first byte, one behind the last
 
 
-class FileView:
-    """What `pieces` name, one behind the other, to be read as a file. `file` stays open."""
+class _FileView:
+    """Reads, seeks and tells; made by file_view."""
 
     def __init__(self, file: BinaryIO, pieces: Iterable[bytes | Span]) -> None:
         self._file = file
@@ -56,6 +56,11 @@ class FileView:
             found = read_exactly(self._file, n_bytes)
         self._position += len(found)
         return found
+
+
+def file_view(file: BinaryIO, pieces: Iterable[bytes | Span]) -> BinaryIO:
+    """What `pieces` name, one behind the other, as a file to be read; `file` stays open."""
+    return _FileView(file, pieces)  # type: ignore[return-value]
 
 
 def _length(piece: bytes | Span) -> int:

@@ -60,7 +60,7 @@ def _frame_bytes(word: int) -> int:
 FRAME_BYTES = [_frame_bytes(word) for word in range(0x10000)]  # by second and third byte
 
 
-def frame_bytes(head: bytes) -> int:
+def frame_bytes(head: bytes | bytearray) -> int:
     """Length of the frame that begins with `head` (4 bytes or more); 0: none does."""
     return FRAME_BYTES[head[1] << 8 | head[2]] if len(head) >= 4 and head[0] == 0xFF else 0
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from audiocodec.audio.byte_window import ByteWindow
-from audiocodec.audio.file_view import FileView, Span, add_span
+from audiocodec.audio.file_view import Span, add_span, file_view
 from audiocodec.audio.mp3_header import (
     FRAME_BYTES,
     KIND_BITS,
@@ -67,18 +67,18 @@ class MP3Part:
         """Whether the header tells the truth of the number of frames."""
         return self.n_promised in (self.n_frames, self.n_frames + 1)
 
-    def view(self, file: BinaryIO) -> FileView:
+    def view(self, file: BinaryIO) -> BinaryIO:
         """These frames as a file, with a header that states their number.
 
         Without it libsndfile estimates the number, and reads no further.
         """
         if self.kind.layer != 3:
-            return FileView(file, [*self.spans, *self._more(file)])
+            return file_view(file, [*self.spans, *self._more(file)])
         n_bytes = sum(stop - start for start, stop in self.spans)
         header = true_info(self.first, self.kind, self.n_frames, n_bytes, self.is_whole)
-        return FileView(file, [header, *self.spans])
+        return file_view(file, [header, *self.spans])
 
-    def view_from(self, file: BinaryIO, n_before: int) -> FileView:
+    def view_from(self, file: BinaryIO, n_before: int) -> BinaryIO:
         """The same without the first n_before frames, and without a cut at its start or end.
 
         n_before: MUTED_FRAMES or more.
@@ -91,9 +91,9 @@ class MP3Part:
             position = self._position_behind(position, len(frame))
         spans = [(max(start, position), stop) for start, stop in self.spans if stop > position]
         if self.kind.layer != 3:
-            return FileView(file, [*spans, *self._more(file)])
+            return file_view(file, [*spans, *self._more(file)])
         n_frames = self.n_frames - n_before
-        return FileView(file, [new_info(self.first, self.kind, n_frames, muted_frames), *spans])
+        return file_view(file, [new_info(self.first, self.kind, n_frames, muted_frames), *spans])
 
     def _position_of(self, window: ByteWindow, n_before: int) -> int:
         """Where the frame begins that has n_before before it."""

@@ -7,7 +7,7 @@ from functools import partial
 from typing import BinaryIO
 
 from audiocodec.audio.channels import wave_from_vorbis
-from audiocodec.audio.file_view import FileView
+from audiocodec.audio.file_view import file_view
 from audiocodec.audio.joined import Piece, joined, tell_cut, with_bounded_silence
 from audiocodec.audio.ogg_pages import NO_GRANULE, OggStream, sound_streams
 from audiocodec.audio.sndfile import SoundInfo, decoded, sound_info
@@ -54,7 +54,7 @@ def _pieces(file: BinaryIO, name: str, stream: OggStream, is_later: bool) -> Ite
     for number, run in enumerate(stream.runs):
         if run.granule == NO_GRANULE:
             continue
-        view = FileView(file, [*stream.header_spans, *run.spans])
+        view = file_view(file, [*stream.header_spans, *run.spans])
         info = _info(view, name, is_later or position > 0)
         end = _samples(stream, run.granule, info.sample_rate)
         if origin is None:  # it begins wherever its positions begin
@@ -70,7 +70,7 @@ def _pieces(file: BinaryIO, name: str, stream: OggStream, is_later: bool) -> Ite
 
 
 def _decoded(
-    view: FileView, name: str, warm_up: int, last_seek: int, start: int, n_before: int
+    view: BinaryIO, name: str, warm_up: int, last_seek: int, start: int, n_before: int
 ) -> Iterator[Samples]:
     """Samples from `start` on, decoded from some before on, and never sought behind last_seek."""
     sought = min(max(0, start - warm_up), last_seek)
@@ -84,7 +84,7 @@ def _tell_of_late_start(name: str, stream: OggStream, start_s: float) -> None:
         tell_cut(f"{name}: the first {start_s:.2f} s of its stream are not there, and left out")
 
 
-def _info(view: FileView, name: str, is_later: bool) -> SoundInfo:
+def _info(view: BinaryIO, name: str, is_later: bool) -> SoundInfo:
     try:
         return sound_info(view, name)
     except UnknownFormat as error:

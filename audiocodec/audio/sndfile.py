@@ -48,6 +48,7 @@ SNDFILE_SPEAKERS = {  # by its SF_CHANNEL_MAP_...
     **{1: "FC", 2: "FL", 3: "FR", 4: "FC", 5: "FL", 6: "FR", 7: "FC", 8: "BC", 9: "BL", 10: "BR"},
     **{11: "LFE", 12: "FLC", 13: "FRC", 14: "SL", 15: "SR"},
 }
+FIRST_SAMPLES = 8192  # of the first piece that is decoded; the next ones double it
 UNKNOWN_LENGTH = 2**62  # libsndfile's is above
 
 
@@ -245,7 +246,12 @@ def decoded(file: BinaryIO, name: str, start: int = 0, n_before: int = 0) -> Ite
         is_true = sound.format == "FLAC" and sound.frames < UNKNOWN_LENGTH
         n_left = sound.frames - start if is_true else UNKNOWN_LENGTH
         position = n_before + start
-        while len(block := _next_block(sound, recorded, name, position, n_left)):
+        while True:
+            # small pieces first: often no more than a few are wanted
+            n_wanted = min(n_left, max(FIRST_SAMPLES, position - n_before - start), BLOCK_SAMPLES)
+            block = _next_block(sound, recorded, name, position, n_wanted)
+            if not len(block):
+                break
             yield block
             position += len(block)
             n_left -= len(block)
@@ -263,9 +269,9 @@ def _seek(sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, start: in
 
 
 def _next_block(
-    sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, n_before: int, n_left: int
+    sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, n_before: int, n_wanted: int
 ) -> Samples:
-    n_wanted, n_read = min(BLOCK_SAMPLES, n_left), 0
+    n_read = 0
     block = np.empty((n_wanted, sound.channels), np.float32)
     reason: object = None
     try:

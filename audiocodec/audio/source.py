@@ -79,8 +79,13 @@ class AudioSource:
             position += len(block)
 
     def length(self) -> int:
-        """The true number of samples: where it is not known, all is decoded to count them."""
-        return sum(map(len, self._read(0))) if self.n_samples is None else self.n_samples
+        """The true number of samples; read to the end where only that can tell.
+
+        Raises what blocks raises, then.
+        """
+        if self.n_samples is None:
+            return sum(len(block) for block in self.blocks())
+        return self.n_samples
 
     def _check_finite(self, block: Samples, position: int) -> None:
         finite = np.isfinite(block)
