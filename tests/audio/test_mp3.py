@@ -4,21 +4,23 @@ import io
 import shutil
 import subprocess
 import warnings
+from functools import cache
 
 import numpy as np
 import pytest
 import soundfile as sf
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiocodec.audio import CutAudioWarning, open_audio
 from audiocodec.audio.mp3_header import frame_bytes
 from audiocodec.errors import AudioError
 
-SECONDS = 4
+SECONDS = 3
 DELAY = 1105  # of LAME and its decoders, which a header states
 
 
+@cache
 def mp3(seed=0, channels=2, rate=44100, vbr=True, seconds=SECONDS):
     """An MP3 file whose loudness, and so its bit rate, changes; with a Xing or Info header."""
     noise = np.random.default_rng(seed).normal(0, 0.2, (round(seconds * rate), channels))
@@ -104,16 +106,16 @@ def test_a_file_without_a_header_behind_one_with_it():
 def test_what_is_joined_and_cannot_be_read_on_is_told():
     """Another rate ends the sound, with what was used and what follows."""
     first = mp3()
-    with pytest.warns(CutAudioWarning, match=r"only the first 4\.0 s are used; .* 32000 Hz"):
+    with pytest.warns(CutAudioWarning, match=r"only the first 3\.0 s are used; .* 32000 Hz"):
         samples = read_all(first + mp3(rate=32000))
     assert np.array_equal(samples, read_all(first))
 
 
-@pytest.mark.parametrize("n_bytes", [20_000, 40_001])
+@pytest.mark.parametrize("n_bytes", [15_000, 30_001])
 def test_a_cut_file_whose_header_promises_more_is_told(n_bytes):
     """With both lengths; what is there is read."""
     raw = mp3()
-    with pytest.warns(CutAudioWarning, match=r"promises 4\.\d s, there are \d\.\d s"):
+    with pytest.warns(CutAudioWarning, match=r"promises 3\.\d s, there are \d\.\d s"):
         samples = read_all(raw[:n_bytes])
     whole = read_all(raw)
     assert 1000 < len(samples) < len(whole)
@@ -168,13 +170,14 @@ def test_any_part_is_that_part_of_the_whole(channels, rate, vbr, capfd):
     for file in (raw, without_header(raw), raw + raw):
         with open_audio(io.BytesIO(file)) as audio:
             whole = np.concatenate(list(audio.blocks()))
-            for first in [0, 1, len(whole) - 1, len(whole), *rng.integers(0, len(whole), 25)]:
+            for first in [0, 1, len(whole) - 1, len(whole), *rng.integers(0, len(whole), 12)]:
                 part = list(audio.blocks(first, first + 2000))
                 expected = whole[first : first + 2000]
                 assert np.array_equal(np.concatenate(part) if part else whole[:0], expected)
     assert capfd.readouterr() == ("", "")
 
 
+@settings(max_examples=40, deadline=None)
 @given(
     at=st.integers(0, 30_000),
     junk=st.binary(max_size=300),
@@ -199,7 +202,7 @@ RAW = [mp3(), without_header(mp3())]
 def test_a_file_of_nothing_but_sync_words_is_refused():
     """Each of them could be the start of a frame."""
     with pytest.raises(AudioError, match="hardly a whole frame"):
-        open_audio(io.BytesIO(mp3()[:3000] + b"\xff\xfb" * 300_000))
+        open_audio(io.BytesIO(mp3()[:3000] + b"\xff\xfb\x90\0" * 150_000))
 
 
 def test_the_tags_of_both_kinds_are_read():
@@ -219,6 +222,7 @@ def test_the_tags_of_both_kinds_are_read():
         }
 
 
+@settings(max_examples=40, deadline=None)
 @given(body=st.binary(max_size=200), version=st.integers(2, 4), flags=st.integers(0, 255))
 def test_any_id3_tag_gives_tags_or_none(body, version, flags):
     """Whatever its frames say of their sizes."""
