@@ -229,6 +229,8 @@ def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Error
         reason = recorded.error or error.error_string.rstrip(".")
         if recorded.error:
             raise AudioError(f"{name}: cannot be read: {reason}") from error
+        if "possibly a pipe" in str(reason):  # as libsndfile says where libmpg123 finds no MP3
+            reason = "Format not recognised"
         raise UnknownFormat(reason) from error
     with sound:
         yield sound, recorded
