@@ -258,7 +258,7 @@ def write_whole(file: BinaryIO, data: bytes) -> int:
         n_written = file.write(left)
         if n_written is None and not isinstance(file, io.RawIOBase):
             break  # as file objects that take all of it may answer
-        if not n_written:
-            raise OSError("takes no more bytes")
+        if not isinstance(n_written, int) or not 0 < n_written <= len(left):
+            raise OSError(f"takes no more bytes; {len(left)} were left")
         left = left[n_written:]
     return len(data)

@@ -1,5 +1,6 @@
 """What many tests share: a small random model, noise, and where the data lies."""
 
+import io
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ def noise(n_samples: int, batch: int = 1, seed: int = 1) -> torch.Tensor:
     """Seeded noise (batch, 1, n_samples)."""
     generator = torch.Generator().manual_seed(seed)
     return 0.2 * torch.randn(batch, 1, n_samples, generator=generator)
+
+
+class Trickle(io.RawIOBase):
+    """A raw file that takes only a part of what is written at a time, as sockets may."""
+
+    def __init__(self, n_most: int = 1460) -> None:
+        self.n_most, self.taken = n_most, b""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
+        part = bytes(data[: self.n_most])
+        self.taken += part
+        return len(part)
 
 
 @pytest.fixture(scope="session")

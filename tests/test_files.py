@@ -283,7 +283,7 @@ def test_short_writes_are_written_on():
     assert file.content == b"0123456789"
 
 
-@pytest.mark.parametrize("answer", [0, None])
+@pytest.mark.parametrize("answer", [0, None, -1, 11])
 def test_a_write_that_takes_nothing_is_an_error(answer):
     """A raw file answers None where it would have to wait."""
     with pytest.raises(OSError, match="takes no more bytes"):

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 
 from audiocodec.container import DacFile, Header, Reader, Writer
 from audiocodec.errors import ArgumentError, CodesError
+from tests.conftest import Trickle
 from tests.container.samples import EXAMPLE, HEADER, Pipe, header_of, random_codes, written
 
 EXAMPLE_HEX = (
@@ -168,3 +169,11 @@ def test_blocks_have_bounds(frames_per_block):
     """The format allows 1 to 4096 frames."""
     with pytest.raises(ArgumentError):
         Writer(io.BytesIO(), HEADER, frames_per_block)
+
+
+def test_a_raw_file_that_takes_a_part_at_a_time_gets_all():
+    """What is left is written again, where a raw file object says how much it took."""
+    whole, trickle = io.BytesIO(), Trickle(10)
+    for file in (whole, trickle):
+        EXAMPLE.save(file)
+    assert trickle.taken == whole.getvalue()
