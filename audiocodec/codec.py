@@ -7,7 +7,7 @@ Each half of the road is drawn in compression.py and decompression.py.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from audiocodec.audio import AudioSource, CutAudioWarning, audio_output, open_audio
+from audiocodec.audio import AudioSource, CutAudioWarning, audio_output, file_rate, open_audio
+from audiocodec.audio.arrays import checked_rate
 from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
 from audiocodec.container import (
     DacFile,
@@ -335,6 +336,7 @@ class Codec:
         duration: float | None = None,
         n_codebooks: int | None = None,
         recover: bool = False,
+        rate: int | None = None,
         subtype: str | None = None,
         format: str | None = None,
         overwrite: bool = False,
@@ -348,13 +350,16 @@ class Codec:
         start, duration: seconds; only the blocks that hold them are read.
         n_codebooks: decode with the first ones only.
         recover: put silence where blocks are damaged, with a LostAudioWarning for each place.
+        rate: of the output, Hz; by default that of the recording, and 48 kHz for an Opus file
+            where Opus lacks that.
         subtype: of the sound file, such as PCM_24 or FLOAT.
         Raises ModelMismatch for codes of another model, ContainerError for a file that cannot be
         used, OutputExists, OutputError, ArgumentError.
         """
-        part = Part(start, duration, n_codebooks, recover, progress)
         if target is None and (subtype or format):
             raise ArgumentError("a subtype or format is that of a sound file; name a target")
+        rate_for = _output_rate(rate, target, subtype=subtype, format=format)
+        part = Part(start, duration, n_codebooks, recover, progress, rate_for)
         _check_apart(source, target)
         with _binary_input(source) as (file, name):
             decoded = self._decoded(file, name, part)
@@ -368,6 +373,7 @@ class Codec:
                 format=format,
                 overwrite=overwrite,
                 n_samples=decoded.n_samples,
+                tags=decoded.tags,
             ) as output:
                 for piece in decoded.pieces:
                     output.write(piece)
@@ -457,6 +463,18 @@ def _check_apart(source: object, target: object) -> None:
     """Raises ArgumentError where one file would take the place of the other."""
     if is_same_file(source, target):
         raise ArgumentError(f"{source}: is input and output at once; name another output")
+
+
+def _output_rate(
+    rate: int | None, target: Source | None, **kind: str | None
+) -> Callable[[int], int]:
+    """What makes the rate of the output from that of the recording. Raises ArgumentError."""
+    if rate is not None:
+        checked = checked_rate("rate", rate)
+        return lambda _: checked
+    if target is None:
+        return lambda own: own
+    return lambda own: file_rate(target, own, **kind)
 
 
 @contextmanager

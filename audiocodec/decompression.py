@@ -5,8 +5,9 @@ Handles our own files and published ones.
 
 import math
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -35,6 +36,7 @@ class Part:
     n_codebooks: int | None = None
     recover: bool = False
     progress: Progress | None = None
+    rate_for: Callable[[int], int] = lambda rate: rate  # output rate, from that of the recording
 
     def __post_init__(self) -> None:
         if not 0 <= check_float(self.start_s, "start") < math.inf:
@@ -72,6 +74,7 @@ class Decoded:
     channels: int
     n_samples: int
     pieces: Pieces
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def decoded(
@@ -91,11 +94,11 @@ def decoded(
     n_samples, n_frames = reader.extent(part.recover)
     if not n_frames:
         raise ContainerError(f"{reader.path}: holds no frames that can be decoded")
-    start, stop = part.samples(header.sample_rate, n_samples)
-    in_start, in_stop, skip = input_range(
-        start, stop - start, header.model_rate, header.sample_rate
-    )
-    in_stop = min(in_stop, resampled_length(n_samples, header.sample_rate, header.model_rate))
+    rate = part.rate_for(header.sample_rate)
+    start, stop = part.samples(rate, resampled_length(n_samples, header.sample_rate, rate))
+    rates = _rates(header.model_rate, header.sample_rate, rate)
+    lengths = [resampled_length(n_samples, header.sample_rate, one) for one in rates]
+    steps, in_start, in_stop = _steps(rates, lengths, start, stop)
     first = max(0, in_start // header.hop - config.decoder_context)
     last = min(n_frames, -(-in_stop // header.hop) + config.decoder_context)
     pieces = _decoded_frames(reader, new_stream, config, part, first, last)
@@ -103,16 +106,48 @@ def decoded(
     if part.progress:
         pieces = _reported(pieces, part.progress, in_stop - in_start)
     scale = np.float32(1 / header.gain)
-    out = resampled(
-        (piece * scale for piece in pieces),
-        header.model_rate,
-        header.sample_rate,
-        header.channels,
-        n_out=skip + stop - start,
-    )
-    return Decoded(
-        header.sample_rate, header.channels, stop - start, _window(out, skip, stop - start)
-    )
+    pieces = (piece * scale for piece in pieces)
+    for step in steps:
+        pieces = step.taken(pieces, header.channels)
+    return Decoded(rate, header.channels, stop - start, pieces, header.tags)
+
+
+def _rates(model_rate: int, own_rate: int, rate: int) -> list[int]:
+    """The rates that the sound takes: that of the recording too, where it is the lowest.
+
+    What the decoder adds above the band of the recording is noise.
+    """
+    return [model_rate, own_rate, rate] if own_rate < min(model_rate, rate) else [model_rate, rate]
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One conversion of a part of the sound."""
+
+    from_rate: int
+    to_rate: int
+    skip: int
+    n_samples: int
+
+    def taken(self, pieces: Iterable[np.ndarray], channels: int) -> Pieces:
+        n_out = self.skip + self.n_samples
+        out = resampled(pieces, self.from_rate, self.to_rate, channels, n_out)
+        return _window(out, self.skip, self.n_samples)
+
+
+def _steps(
+    rates: Sequence[int], lengths: Sequence[int], start: int, stop: int
+) -> tuple[list[_Step], int, int]:
+    """How samples start to stop at the last rate are made, and from which ones at the first.
+
+    lengths: of the whole sound at each rate.
+    """
+    steps: list[_Step] = []
+    for i in range(len(rates) - 1, 0, -1):
+        in_start, in_stop, skip = input_range(start, stop - start, rates[i - 1], rates[i])
+        steps.insert(0, _Step(rates[i - 1], rates[i], skip, stop - start))
+        start, stop = in_start, min(in_stop, lengths[i - 1])
+    return steps, start, stop
 
 
 def _decoded_frames(
@@ -189,7 +224,10 @@ def _reported(pieces: Pieces, progress: Progress, n_total: int) -> Pieces:
 
 
 def decoded_published(
-    file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], rate: int, part: Part
+    file: PublishedFile,
+    new_stream: Callable[[int, bool], StreamDecoder],
+    model_rate: int,
+    part: Part,
 ) -> Decoded:
     """Decode a file of the published tool to what that tool decodes, with its exact length.
 
@@ -200,19 +238,23 @@ def decoded_published(
     part.check_codebooks(file.codes.shape[1])
     windows = _windows(file, new_stream, part)
     if part.progress:
-        n_total = resampled_length(file.n_samples, file.sample_rate, rate)
+        n_total = resampled_length(file.n_samples, file.sample_rate, model_rate)
         windows = _reported(windows, part.progress, n_total)
     samples = np.concatenate(list(windows))
     # The length is the file's word; a few samples may be missing, but not hours.
-    most = resampled_length(len(samples), rate, file.sample_rate) + file.sample_rate
+    most = resampled_length(len(samples), model_rate, file.sample_rate) + file.sample_rate
+    rate = part.rate_for(file.sample_rate)
     n_samples = min(file.n_samples, most)
-    start, stop = part.samples(file.sample_rate, n_samples)
+    start, stop = part.samples(rate, resampled_length(n_samples, file.sample_rate, rate))
     for channel in samples.T:
-        meter = LoudnessMeter(rate, 1)
+        meter = LoudnessMeter(model_rate, 1)
         meter.push(channel[:, None])
         channel *= np.float32(10 ** ((file.input_db - meter.integrated()) / 20))
-    out = resampled(iter([samples]), rate, file.sample_rate, file.channels, n_out=n_samples)
-    return Decoded(file.sample_rate, file.channels, stop - start, _window(out, start, stop - start))
+    pieces: Pieces = iter([samples])
+    for from_rate, to_rate in pairwise(_rates(model_rate, file.sample_rate, rate)):
+        n_out = resampled_length(n_samples, file.sample_rate, to_rate)
+        pieces = resampled(pieces, from_rate, to_rate, file.channels, n_out)
+    return Decoded(rate, file.channels, stop - start, _window(pieces, start, stop - start))
 
 
 def _windows(

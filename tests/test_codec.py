@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import audiocodec
 from audiocodec import Audio, Codec, CodecError, DacFile
+from audiocodec.audio import open_audio, resampled
 from audiocodec.codec import LostAudioWarning
 from audiocodec.container import Header, Reader, Writer
 from audiocodec.errors import (
@@ -321,19 +322,56 @@ def test_length_rate_and_channels_survive(small, small_16k, n_samples, channels,
 
 @given(
     rate=st.sampled_from([16000, 44100, 48000]),
+    out_rate=st.none() | st.sampled_from([8000, 44100, 48000, 96000]),
     start=st.floats(0, 1.9),
     duration=st.none() | st.floats(0.001, 3),
 )
-def test_a_part_equals_the_same_part_of_the_whole(small, rate, start, duration):
-    """start and duration, to 1e-5."""
+def test_a_part_equals_the_same_part_of_the_whole(small, rate, out_rate, start, duration):
+    """start and duration, to 1e-5, at any rate."""
     file = small.compress(sound(2 * rate, 2), sample_rate=rate)
-    whole, _ = small.decompress(file)
-    part, _ = small.decompress(file, start=start, duration=duration)
-    first = round(start * rate)
-    n_samples = len(whole) - first if duration is None else max(1, round(duration * rate))
+    whole, whole_rate = small.decompress(file, rate=out_rate)
+    part, part_rate = small.decompress(file, rate=out_rate, start=start, duration=duration)
+    assert whole_rate == part_rate == (out_rate or rate)
+    first = round(start * part_rate)
+    n_samples = len(whole) - first if duration is None else max(1, round(duration * part_rate))
     expected = whole[first : first + n_samples]
     assert part.shape == expected.shape
     np.testing.assert_allclose(part, expected, atol=1e-5, rtol=0)
+
+
+@given(n_samples=st.integers(1, 20_000), out_rate=st.sampled_from([8000, 22050, 44100, 48000]))
+def test_another_rate_changes_only_the_rate(small, n_samples, out_rate):
+    """Where the recording's band is the narrowest, it stays so: converted from its own rate."""
+    file = small.compress(sound(n_samples), sample_rate=16000)
+    own, _ = small.decompress(file)
+    audio = small.decompress(file, rate=out_rate)
+    assert audio.sample_rate == out_rate
+    assert len(audio.samples) == -(-n_samples * out_rate // 16000)
+    if out_rate > 16000:
+        expected = np.concatenate(list(resampled(iter([own]), 16000, out_rate, 1)))
+        np.testing.assert_allclose(audio.samples, expected, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("rate", [0, -8000, 44100.5, "fast", 10**6])
+def test_a_rate_that_no_sound_has_is_refused(small, rate):
+    """Before anything is decoded."""
+    with pytest.raises(ArgumentError, match="sample rate"):
+        small.decompress("missing.dac", rate=rate)
+
+
+def test_sound_files_get_the_tags_and_a_rate_that_they_can_hold(small, tmp_path):
+    """Opus, which has no 44.1 kHz, takes 48 kHz by itself; MP3 says what to do about 96 kHz."""
+    tags = {"title": "Überfahrt", "artist": "someone"}
+    file = small.compress(sound(9600), sample_rate=96000, tags=tags | {"mood": "calm"})
+    for name, rate in (("a.flac", 96000), ("a.ogg", 96000), ("a.opus", 48000)):
+        small.decompress(file, tmp_path / name)
+        assert soundfile.info(tmp_path / name).samplerate == rate
+        with open_audio(tmp_path / name) as audio:
+            assert audio.tags == tags
+    with pytest.raises(ArgumentError, match=r"96000 Hz: it has .*48000 Hz; rate=48000"):
+        small.decompress(file, tmp_path / "a.mp3")
+    small.decompress(file, tmp_path / "a.mp3", rate=48000)
+    assert soundfile.info(tmp_path / "a.mp3").frames == 4800
 
 
 def test_the_codes_of_a_file_are_those_of_its_samples(small):
@@ -569,6 +607,19 @@ def test_published_files_decode_to_what_the_published_tool_decodes(data, model, 
     part, _ = codec.decompress(f"{source}.dac", start=0.25, duration=0.5)
     first = round(0.25 * rate)
     np.testing.assert_array_equal(part, decoded.samples[first : first + round(0.5 * rate)])
+
+
+def test_a_published_file_takes_another_rate_too(data):
+    """With the length that belongs to it, and parts that fit."""
+    codec = Codec.from_pretrained(data / "golden/dac_44khz_small/weights.pth", device="cpu")
+    source = data / "published/dac_44khz_small_short.dac"
+    n_samples = len(codec.decompress(source).samples)
+    own_rate = codec.decompress(source).sample_rate
+    whole = codec.decompress(source, rate=8000)
+    assert whole.sample_rate == 8000
+    assert len(whole.samples) == -(-n_samples * 8000 // own_rate)
+    part = codec.decompress(source, rate=8000, start=0.01, duration=0.01)
+    assert np.array_equal(part.samples, whole.samples[80:160])
 
 
 def test_a_published_file_on_which_the_published_tool_crashes(data):

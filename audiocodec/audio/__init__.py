@@ -2,7 +2,7 @@
 
 from audiocodec.audio.loudness import LoudnessMeter, normalizing_gain
 from audiocodec.audio.open import open_audio
-from audiocodec.audio.output import AudioWriter, audio_output, write_audio
+from audiocodec.audio.output import AudioWriter, audio_output, file_rate, write_audio
 from audiocodec.audio.resample import Resampler, input_range, resampled, resampled_length
 from audiocodec.audio.source import AudioSource, CutAudioWarning
 
@@ -11,6 +11,7 @@ __all__ = [
     "AudioSource",
     "AudioWriter",
     "CutAudioWarning",
+    "file_rate",
     "input_range",
     "LoudnessMeter",
     "normalizing_gain",

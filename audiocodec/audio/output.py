@@ -3,7 +3,7 @@
 import io
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,9 +14,11 @@ import soundfile as sf
 from numpy.typing import ArrayLike
 
 from audiocodec.audio.arrays import checked_rate, cut
+from audiocodec.audio.channels import vorbis_from_wave
+from audiocodec.audio.id3_writer import id3_tag
 from audiocodec.audio.open import open_audio
 from audiocodec.audio.sndfile import ErrorTrackingFile
-from audiocodec.audio.source import MAX_CHANNELS, PathLike
+from audiocodec.audio.source import MAX_CHANNELS, TAGS, PathLike
 from audiocodec.errors import ArgumentError, OutputError
 from audiocodec.files import name_of, output_file, write_whole
 
@@ -50,7 +52,11 @@ CODED = {"OGG": ["VORBIS", "OPUS"], "MP3": ["MPEG_LAYER_III"]}
 SIZE_LIMITED = ("WAV", "AIFF", "AU")  # their sizes have 32 bits
 MAX_BYTES = 2**32 - 2**16
 NEVER_EMPTY = ("FLAC", "MP3", "OPUS")  # libsndfile makes a file that it cannot read
+MAX_TAG_BYTES = 32_768  # of all tags; libsndfile cannot read an Opus file with more than a page
 MAX_VORBIS_RATE = 200_000  # above it libvorbis crashes
+OPUS_RATES, OPUS_RATE = (8000, 12000, 16000, 24000, 48000), 48000  # the last: Opus's own
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+CODED_RATES = {"OPUS": OPUS_RATES, "MPEG_LAYER_III": MP3_RATES}
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,13 @@ class _Layout:
             raise ArgumentError(
                 f"{self.name}: {self.sample_rate} Hz; Ogg Vorbis takes up to {MAX_VORBIS_RATE} Hz"
             )
+        rates = CODED_RATES.get(self.subtype)
+        if rates and self.sample_rate not in rates:
+            raise ArgumentError(
+                f"{self.name}: {self.subtype} cannot hold {self.channels} channel(s) at "
+                f"{self.sample_rate} Hz: it has {', '.join(map(str, rates))} Hz; rate=48000 "
+                "(--rate 48000) converts the sound"
+            )
 
     @property
     def max_samples(self) -> int:
@@ -88,7 +101,23 @@ def _subtypes(format: str) -> list[str]:
     return CODED.get(format) or [name for name in PLAIN_BYTES if sf.check_format(format, name)]
 
 
+def file_rate(
+    target: PathLike | BinaryIO, sample_rate: int, *, subtype: str | None, format: str | None
+) -> int:
+    """The sample rate of a file of such sound: Opus has 48 kHz where it lacks `sample_rate`.
+
+    Raises ArgumentError for a format that is not known.
+    """
+    _, _, chosen = _coding(target, format, subtype)
+    return OPUS_RATE if chosen == "OPUS" and sample_rate not in OPUS_RATES else sample_rate
+
+
 def _layout(target: object, format: str | None, subtype: str | None, *shape: int) -> _Layout:
+    return _Layout(*_coding(target, format, subtype), *shape)
+
+
+def _coding(target: object, format: str | None, subtype: str | None) -> tuple[str, str, str]:
+    """Name for messages, format and subtype."""
     name = name_of(target)
     extension = Path(name).suffix[1:].lower() if isinstance(target, str | os.PathLike) else "wav"
     key = extension if format is None else format.lower()
@@ -97,13 +126,30 @@ def _layout(target: object, format: str | None, subtype: str | None, *shape: int
         usable = [key for key, value in FORMATS.items() if value in sf.available_formats()]
         raise ArgumentError(f"{name}: unknown sound format {key!r}; use one of {', '.join(usable)}")
     default = "OPUS" if key == "opus" else sf.default_subtype(chosen)
-    return _Layout(name, chosen, (subtype or default or "").upper(), *shape)
+    return name, chosen, (subtype or default or "").upper()
+
+
+class _Behind:
+    """The part of a file behind what is at its start, as a file."""
+
+    def __init__(self, file: BinaryIO, n_bytes: int) -> None:
+        self.file, self.n_bytes, self.write = file, n_bytes, file.write
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self.file.seek(offset + (self.n_bytes if whence == 0 else 0), whence) - self.n_bytes
+
+    def tell(self) -> int:
+        return self.file.tell() - self.n_bytes
 
 
 class AudioWriter:
     """Writes blocks to one open file; made by audio_output, which also closes it."""
 
-    def __init__(self, file: BinaryIO, layout: _Layout) -> None:
+    def __init__(self, file: BinaryIO, layout: _Layout, tags: Mapping[str, str]) -> None:
+        known = _fitting(tags)
+        if layout.format == "MP3" and (head := id3_tag(known)):
+            write_whole(file, head)
+            file = _Behind(file, len(head))  # type: ignore[assignment]
         self._file, self._layout, self._n_samples = ErrorTrackingFile(file), layout, 0
         with self._errors(opening=True):
             self._sound = sf.SoundFile(
@@ -114,11 +160,18 @@ class AudioWriter:
                 subtype=layout.subtype,
                 format=layout.format,
             )
+            if layout.format != "MP3":
+                self._set_tags(known)
+
+    def _set_tags(self, tags: Mapping[str, str]) -> None:
+        with suppress(sf.LibsndfileError):  # formats without tags
+            for tag, value in tags.items():
+                setattr(self._sound, tag, value)
 
     def write(self, samples: ArrayLike) -> None:
-        """Append float (n_samples, channels); beyond full scale they are clipped, never wrapped.
+        """Append float (n_samples, channels), the channels in the order of WAVE.
 
-        FLOAT and DOUBLE keep what is beyond full scale.
+        Beyond full scale they are clipped, never wrapped; FLOAT and DOUBLE keep it.
         """
         samples, layout = np.asarray(samples), self._layout
         if samples.dtype.kind != "f" or samples.shape[1:] != (layout.channels,):
@@ -135,6 +188,8 @@ class AudioWriter:
         for block in cut(samples):  # longer writes of Vorbis exhaust the stack of libsndfile
             if layout.subtype not in ("FLOAT", "DOUBLE"):
                 np.clip(block, -1.0, 1.0, out=block)
+            if layout.format == "OGG":
+                block = vorbis_from_wave(block)
             with self._errors():
                 self._sound.write(block)
 
@@ -175,6 +230,17 @@ class AudioWriter:
         )
 
 
+def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of TAGS that can be written, without what does not fit."""
+    fitting, room = {}, MAX_TAG_BYTES
+    for tag in TAGS:
+        value = tags.get(tag, "").replace("\0", " ")
+        if value and len(value.encode()) <= room:
+            fitting[tag] = value
+            room -= len(value.encode())
+    return fitting
+
+
 @contextmanager
 def audio_output(
     target: PathLike | BinaryIO,
@@ -185,6 +251,7 @@ def audio_output(
     format: str | None = None,
     overwrite: bool = False,
     n_samples: int | None = None,
+    tags: Mapping[str, str] | None = None,
 ) -> Iterator[AudioWriter]:
     """Open a sound file for writing; it appears whole when the block ends well, or not at all.
 
@@ -192,13 +259,14 @@ def audio_output(
     The default subtype is PCM_16, for .ogg VORBIS, for .opus OPUS, for .mp3 MPEG_LAYER_III.
     A file object, such as a pipe, gets the whole file at the end, from a temporary one.
     A .wav of `n_samples` above 4 GiB is written as RF64, which wav readers know.
+    tags: those of TAGS are written; W64 and AU hold none, WAV, RF64 and AIFF not all.
     Raises ArgumentError for a format that cannot hold it, OutputExists, OutputError.
     """
     layout = _layout(target, format, subtype, sample_rate, channels)
     if layout.format == "WAV" and (n_samples or 0) > layout.max_samples:
         layout = _Layout(layout.name, "RF64", layout.subtype, sample_rate, channels)
     with _destination(target, overwrite) as file:
-        writer = AudioWriter(file, layout)
+        writer = AudioWriter(file, layout, tags or {})
         try:
             yield writer
         except BaseException:

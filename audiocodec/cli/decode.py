@@ -28,6 +28,7 @@ def decode(
     codebooks: int = 0,
     start: float = 0.0,
     duration: float = 0.0,
+    rate: int = 0,
     format: str = "",
     subtype: str = "",
     recover: bool = False,
@@ -56,6 +57,8 @@ def decode(
         seconds to skip
     duration : float
         seconds to decode; 0: up to the end
+    rate : int
+        sample rate of the output, Hz; 0: that of the recording (48000 for Opus, if it must be)
     format : str
         wav, flac, ogg, ...; by default that of the output's name, else wav
     subtype : str
@@ -77,6 +80,7 @@ def decode(
         "duration": duration or None,
         "n_codebooks": codebooks or None,
         "recover": recover,
+        "rate": rate or None,
         "subtype": subtype or None,
         "format": format or None,
         "overwrite": overwrite,

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from audiocodec.audio import audio_output, output, write_audio
+from audiocodec.audio import audio_output, file_rate, open_audio, output, write_audio
 from audiocodec.audio.sndfile import ErrorTrackingFile
 from audiocodec.errors import ArgumentError, OutputError, OutputExists
+from tests.conftest import Trickle
 
 RATE = 44100
 
@@ -268,6 +269,85 @@ def test_a_wav_that_grows_too_long_is_an_error(tmp_path, monkeypatch):
     ):
         out.write(noise(1001))
     assert list(tmp_path.iterdir()) == []
+
+
+TAGGED = {"title": "Überfahrt 海", "artist": "someone", "date": "2021", "comment": "two\nlines"}
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "opus", "mp3", "rf64", "caf"])
+def test_tags_are_written_where_the_format_holds_them(tmp_path, kind):
+    """In UTF-8, and beside all of the sound."""
+    with audio_output(tmp_path / f"a.{kind}", 48000, 2, tags=TAGGED | {"mood": "calm"}) as out:
+        out.write(noise(50_000))
+    with open_audio(tmp_path / f"a.{kind}") as audio:
+        assert audio.tags == TAGGED
+        assert sum(len(block) for block in audio.blocks()) == 50_000
+
+
+@pytest.mark.parametrize("kind", ["w64", "au", "aiff"])
+def test_formats_that_hold_fewer_tags_are_written_all_the_same(tmp_path, kind):
+    """Without those that they cannot hold."""
+    with audio_output(tmp_path / f"a.{kind}", 48000, 2, tags=TAGGED) as out:
+        out.write(noise(1000))
+    with open_audio(tmp_path / f"a.{kind}") as audio:
+        assert audio.tags.items() <= TAGGED.items()
+    assert len(read_back(tmp_path / f"a.{kind}")) == 1000
+
+
+@pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "opus", "mp3"])
+def test_tags_that_do_not_fit_are_left_out(tmp_path, kind):
+    """A comment of 60 kB would make an Opus file that libsndfile cannot read."""
+    tags = {"title": "a\0b", "comment": "x" * 60_000}
+    with audio_output(tmp_path / f"a.{kind}", 48000, 2, tags=tags) as out:
+        out.write(noise(1000))
+    with open_audio(tmp_path / f"a.{kind}") as audio:
+        assert audio.tags == {"title": "a b"}
+
+
+@pytest.mark.parametrize("subtype", ["VORBIS", "OPUS"])
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_ogg_files_get_their_own_order_of_channels(tmp_path, subtype, channels):
+    """A reader that knows the order, as FFmpeg does, gives back that of WAVE."""
+    t = np.arange(24_000) / 48000
+    hertz = [60 if i == 3 and channels > 5 else 300 + 200 * i for i in range(channels)]  # 3: LFE
+    samples = np.stack([0.3 * np.sin(2 * np.pi * f * t) for f in hertz], 1)
+    write_audio(tmp_path / "a.ogg", samples, 48000, subtype=subtype)
+    back = decoded_by_ffmpeg(tmp_path / "a.ogg", channels)
+    spectra = np.abs(np.fft.rfft(back[:24_000], axis=0))
+    assert np.allclose(spectra.argmax(axis=0) * 2, hertz, atol=4)
+
+
+def decoded_by_ffmpeg(path, channels):
+    command = ["ffmpeg", "-v", "error", "-i", str(path), "-f", "f32le", "-"]
+    raw = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(raw, np.float32).reshape(-1, channels)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "rate", "expected"),
+    [
+        ("a.opus", {}, 44100, 48000),
+        ("a.opus", {}, 96000, 48000),
+        ("a.opus", {}, 16000, 16000),
+        ("a.ogg", {"subtype": "opus"}, 22050, 48000),
+        ("a.ogg", {}, 44100, 44100),
+        ("a.wav", {}, 96000, 96000),
+        (io.BytesIO(), {"format": "opus"}, 44100, 48000),
+    ],
+)
+def test_opus_has_a_rate_of_its_own(name, how, rate, expected):
+    """Unless it has that of the sound; other formats take what there is."""
+    assert file_rate(name, rate, **{"subtype": None, "format": None} | how) == expected
+
+
+def test_a_raw_file_that_takes_a_part_at_a_time_gets_all():
+    """What is left is written again; what takes nothing is an error."""
+    whole, trickle = io.BytesIO(), Trickle()
+    for target in (whole, trickle):
+        write_audio(target, noise(10_000), RATE)
+    assert trickle.taken == whole.getvalue()
+    with pytest.raises(OutputError, match="takes no more bytes; 20044 were left"):
+        write_audio(Trickle(0), noise(10_000, 1), RATE)
 
 
 FULL_DISK = """

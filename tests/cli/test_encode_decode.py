@@ -72,6 +72,19 @@ def test_flags_reach_the_codec(here, model, make_sound, capsys):
     assert soundfile.info("c.w64").frames == 22050
 
 
+def test_decode_writes_at_another_rate(here, model, make_sound):
+    """As told; Opus, which has no 44.1 kHz, without being told."""
+    make_sound("a.wav", 4410)
+    assert run(["encode", "a.wav", "--model", model]) == 0
+    for output, *flags in (("a.opus",), ("a.mp3", "--rate", "32000"), ("b.wav", "--rate", "8000")):
+        assert run(["decode", "a.dac", output, "--model", model, *flags]) == 0
+    assert soundfile.info("a.opus").samplerate == 48000
+    assert soundfile.info("a.mp3").samplerate == 32000
+    assert soundfile.info("b.wav").frames == 800
+    with pytest.raises(ArgumentError, match="sample rate 7"):
+        run(["decode", "a.dac", "c.wav", "--model", model, "--rate", "7"])
+
+
 def test_a_folder_with_a_bad_file(here, model, make_sound, capsys):
     """The others are done, names that would collide are kept apart, and lead back."""
     make_sound("in/a.wav")
