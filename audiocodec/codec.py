@@ -255,6 +255,7 @@ class Codec:
         target: Source | None = None,
         *,
         sample_rate: int | None = None,
+        track: int | None = None,
         n_codebooks: int | None = None,
         kbps: float | None = None,
         normalize: bool = True,
@@ -268,6 +269,7 @@ class Codec:
             or (n_samples, channels) with their sample_rate. A pipe is first copied to a temporary
             file, because the length and the loudness must be known before the first sample is
             encoded.
+        track: which audio track of a video, from 1; the first by default.
         target: a path or a binary file object, a pipe too. Without one, the DacFile is returned:
             codes, header, save(), to_bytes(). With one, the Header.
         n_codebooks, or kbps: how many codebooks, or the nominal bit rate of all channels that
@@ -281,7 +283,10 @@ class Codec:
         Memory does not grow with the length, unless the DacFile is returned.
         """
         _check_apart(source, target)
-        with open_audio(source, sample_rate) as audio, _binary_output(target, overwrite) as file:
+        with (
+            open_audio(source, sample_rate, track=track) as audio,
+            _binary_output(target, overwrite) as file,
+        ):
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
             header = self.header_for(audio, measured, n_used, tags)

@@ -3,31 +3,46 @@
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import BinaryIO
+from functools import partial
+from typing import BinaryIO, TypeAlias
 
 from numpy.typing import ArrayLike
 
 from audiocodec.audio.arrays import open_array
+from audiocodec.audio.formats import has_ffmpeg
 from audiocodec.audio.mp3 import open_mp3
 from audiocodec.audio.ogg import open_ogg
+from audiocodec.audio.pyav_reader import open_pyav
 from audiocodec.audio.sndfile import open_sndfile
 from audiocodec.audio.source import AudioSource, PathLike, UnknownFormat
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import file_errors, is_seekable, name_of, spooled
+from audiocodec.validation import check_int
+
+Reader: TypeAlias = Callable[[BinaryIO, str], AudioSource]
 
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
-# in the order in which they are asked
-READERS: tuple[Callable[[BinaryIO, str], AudioSource], ...] = (open_ogg, open_mp3, open_sndfile)
+# in the order in which they are asked; after them, FFmpeg
+READERS: tuple[Reader, ...] = (open_ogg, open_mp3, open_sndfile)
+BY_FFMPEG = "m4a, AAC, webm, mp4 and more"
+WITHOUT_FFMPEG = (
+    f"for {BY_FFMPEG}: pip install 'audiocodec[av]', or pipe: "
+    "ffmpeg -i IN -f wav - | audiocodec encode - OUT.dac"
+)
 
 
 def open_audio(
-    source: PathLike | BinaryIO | ArrayLike, sample_rate: int | None = None
+    source: PathLike | BinaryIO | ArrayLike,
+    sample_rate: int | None = None,
+    *,
+    track: int | None = None,
 ) -> AudioSource:
     """Open a path, a binary file object (read from its start) or an array with its sample rate.
 
     A pipe is first copied to a temporary file (in memory while small), to be readable twice.
     Arrays: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8, int16 and
     int32, which are scaled as in a wav file. A tensor is taken as an array.
+    track: which audio track of a video to take, from 1; the first by default.
     Raises AudioError for a file that cannot be used, ArgumentError for arguments. Warns with
     CutAudioWarning of a file of which a part is missing.
     """
@@ -41,7 +56,7 @@ def open_audio(
         if not is_path and isinstance(source.read(0), str):  # type: ignore[union-attr]
             raise ArgumentError(f"{name}: opened as text; open it in binary mode ('rb')")
         file, owned = _rereadable(source)  # type: ignore[arg-type]
-    return _open_file(file, name, owned)
+    return _open_file(file, name, owned, track)
 
 
 def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
@@ -55,23 +70,32 @@ def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
     return (source, False) if is_seekable(source) else (spooled(source), True)
 
 
-def _open_file(file: BinaryIO, name: str, owned: bool) -> AudioSource:
+def _open_file(file: BinaryIO, name: str, owned: bool, track: int | None) -> AudioSource:
     """Open by the first reader that knows the format."""
     close = file.close if owned else lambda: None
     try:
-        return replace(_read_by_any(file, name), _close=close)
+        return replace(_read_by_any(file, name, track), _close=close)
     except BaseException:
         close()
         raise
 
 
-def _read_by_any(file: BinaryIO, name: str) -> AudioSource:
+def _read_by_any(file: BinaryIO, name: str, track: int | None) -> AudioSource:
     reasons = []
-    for open_sound in READERS:
+    for open_sound in _readers(track):
         try:
             return open_sound(file, name)
         except UnknownFormat as error:
             reasons.append(str(error))
-    raise AudioError(
-        f"{name}: cannot be read as audio ({reasons[-1]}); formats that work: {READABLE}"
-    )
+    reason = reasons[min(len(READERS), len(reasons)) - 1]  # libsndfile's, if it was asked
+    known = f"formats that work: {READABLE}"
+    hint = f", {BY_FFMPEG}" if has_ffmpeg() else f"; {WITHOUT_FFMPEG}"
+    raise AudioError(f"{name}: cannot be read as audio ({reason}); {known}{hint}")
+
+
+def _readers(track: int | None) -> list[Reader]:
+    """First choice first; what the others read has one track."""
+    by_ffmpeg = partial(open_pyav, track=track)
+    if track is not None and check_int(track, "track") < 1:
+        raise ArgumentError(f"track {track}; they are counted from 1")
+    return [by_ffmpeg] if (track or 1) > 1 else [*READERS, by_ffmpeg]

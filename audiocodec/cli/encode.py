@@ -22,6 +22,7 @@ def encode(
     device: str = "auto",
     codebooks: int = 0,
     bitrate: float = 0.0,
+    track: int = 0,
     no_normalize: bool = False,
     fast: bool = False,
     jobs: int = 1,
@@ -46,6 +47,8 @@ def encode(
         use only the first ones; 0: all
     bitrate : float
         as many codebooks as fit into so many kbps, all channels together; 0: all
+    track : int
+        which audio track of a video, from 1; 0: the first
     no_normalize : bool
         leave the level alone instead of bringing it to -16 LUFS
     fast : bool
@@ -61,6 +64,7 @@ def encode(
     settings = {
         "n_codebooks": codebooks or None,
         "kbps": bitrate or None,
+        "track": track or None,
         "normalize": not no_normalize,
         "overwrite": overwrite,
     }
