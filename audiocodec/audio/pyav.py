@@ -35,7 +35,7 @@ DECODERS = (
     "dsd_lsbf_planar,dsd_msbf,dsd_msbf_planar"
 )
 # By number of channels, in the order of WAVE
-LAYOUTS = (None, "mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
+LAYOUTS = ("", "mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
 BYTES_READ = 100  # most, per byte of the file: jumping about in it costs many
 SPARE_BYTES = 2**26
 

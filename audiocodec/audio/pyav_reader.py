@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from audiocodec.audio.arrays import cut
 from audiocodec.audio.channels import SPEAKERS
@@ -130,7 +131,7 @@ class _Reader:
         self, track: Track, frames: Iterable["AudioFrame"], position: int, damage: Damage
     ) -> Iterator[Samples]:
         """Samples of frames, the first of which stands at `position`, up to the true end."""
-        held: deque[Samples] = deque()
+        held: deque[NDArray[Any]] = deque()
         gaps, last = _Gaps(self.rate, self._n_per_unit(track), damage), None
         for frame in frames:
             gaps.look(frame.pts, position)
@@ -146,7 +147,7 @@ class _Reader:
         damage.end_s = missing_s if missing_s > END_S else 0.0
         self._tell(track.name, damage)
 
-    def _samples(self, track: Track, frame: "AudioFrame") -> Samples:
+    def _samples(self, track: Track, frame: "AudioFrame") -> NDArray[Any]:
         now = frame.sample_rate, frame.layout.nb_channels
         if now != (self.rate, self.channels):
             raise AudioError(

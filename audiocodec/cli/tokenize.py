@@ -27,6 +27,7 @@ def tokenize(
     revision: str = "",
     device: str = "auto",
     codebooks: int = 0,
+    track: int = 0,
     no_normalize: bool = False,
     fast: bool = False,
     shard_rows: int = 128,
@@ -53,6 +54,8 @@ def tokenize(
         auto, cpu, cuda, cuda:1, mps
     codebooks : int
         use only the first ones; 0: all
+    track : int
+        which audio track of a video, from 1; 0: the first
     no_normalize : bool
         leave the level alone instead of bringing each item to -16 LUFS
     fast : bool
@@ -81,6 +84,7 @@ def tokenize(
         shard_rows,
         engine,
         address or None,
+        track or None,
     )
     began = time.monotonic()
     with _bar() as progress:

@@ -279,9 +279,10 @@ def _unpacked(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def open_item(item: Item) -> Iterator[AudioSource]:
+def open_item(item: Item, track: int | None = None) -> Iterator[AudioSource]:
     """Open the audio of an item, the excerpt of it that is wanted, as open_audio does.
 
+    track: which audio track of a video, from 1; the first by default.
     Raises AudioError for what cannot be used. Nothing is extracted to where a tar says.
     """
     if item.problem:
@@ -290,15 +291,15 @@ def open_item(item: Item) -> Iterator[AudioSource]:
     if not item.path.is_file():
         what = "not an ordinary file" if item.path.exists() else "there is no such file"
         raise AudioError(f"{item.path}: {what}")
-    with _opened(item) as audio:
+    with _opened(item, track) as audio:
         is_whole = item.start == 0 and item.duration is None
         yield audio if is_whole else _excerpt(audio, item)
 
 
 @contextmanager
-def _opened(item: Item) -> Iterator[AudioSource]:
+def _opened(item: Item, track: int | None) -> Iterator[AudioSource]:
     if item.member is None:
-        with open_audio(item.path) as audio:
+        with open_audio(item.path, track=track) as audio:
             yield audio
         return
     if item.n_bytes > MAX_MEMBER_BYTES:
@@ -310,14 +311,14 @@ def _opened(item: Item) -> Iterator[AudioSource]:
     if item.path.name.lower().endswith(".tar"):
         with (
             _tar(item) as file,
-            open_audio(Section(file, member, item.source)) as audio,  # type: ignore[arg-type]
+            open_audio(Section(file, member, item.source), track=track) as audio,  # type: ignore[arg-type]
         ):
             yield audio
     else:
         with SpooledTemporaryFile(SPOOL_BYTES) as spool:
             _unpack(Section(_packed_tar(item), member, item.source), spool)
             unpacked = replace(member, offset=0)
-            with open_audio(Section(spool, unpacked, item.source)) as audio:  # type: ignore[arg-type]
+            with open_audio(Section(spool, unpacked, item.source), track=track) as audio:  # type: ignore[arg-type]
                 yield audio
 
 

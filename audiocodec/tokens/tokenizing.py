@@ -28,6 +28,7 @@ from audiocodec.tokens.jobs.local import run_here, run_in_processes
 from audiocodec.tokens.jobs.plan import planned
 from audiocodec.tokens.jobs.ray_engine import run_on_ray
 from audiocodec.tokens.shards import ShardHeader, check_format, open_shards
+from audiocodec.validation import check_int
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 ENGINES = ("local", "ray")
@@ -45,6 +46,7 @@ class TokenizeSettings:
     normalize: bring each item to -16 LUFS before encoding, as Codec.compress does; the gain is
         kept in its row.
     shard_rows: items of a shard, at most.
+    track: which audio track of a video, from 1; the first by default.
     engine: "local", or "ray" for a cluster; `out` is then a folder that all its machines share.
     address: of the Ray cluster; without one, a cluster of this machine is started.
     """
@@ -56,12 +58,15 @@ class TokenizeSettings:
     shard_rows: int = 128
     engine: str = "local"
     address: str | None = None
+    track: int | None = None
 
     def __post_init__(self) -> None:
         if self.engine not in ENGINES:
             raise ArgumentError(f"engine {self.engine!r} is none of {', '.join(ENGINES)}")
         if self.address and self.engine != "ray":
             raise ArgumentError(f"address {self.address!r} is of use to the engine ray only")
+        if self.track is not None and check_int(self.track, "track") < 1:
+            raise ArgumentError(f"track {self.track}; they are counted from 1")
         if self.shard_rows < 1:
             raise ArgumentError(f"{self.shard_rows} rows in a shard; 1 or more are possible")
 
@@ -124,6 +129,7 @@ def tokenize(
         settings.normalize,
         settings.precision,
         settings.shard_rows,
+        settings.track,
     )
     folder = Path(os.path.abspath(out))
     with locked(folder):

@@ -227,3 +227,19 @@ def test_the_model_is_loaded_once(here, model, make_sound):
     before = loaded.cache_info().misses
     assert run(["encode", "in", "--model", model, "--fast"]) == 0
     assert loaded.cache_info().misses == before + 1
+
+
+def test_a_track_of_a_video_is_encoded(here, model, capsys):
+    """Its first one, or that which is asked for; the tags go along."""
+    sound = ["-f", "lavfi", "-i", "sine=440:d=1:r=44100", "-f", "lavfi", "-i", "sine=880:d=0.5"]
+    maps = ["-map", "0:a", "-map", "1:a", "-metadata", "title=Überfahrt"]
+    subprocess.run(["ffmpeg", "-v", "error", *sound, *maps, "a.mkv"], check=True)
+    for track, n_samples in (("0", 45056), ("1", 45056), ("2", 23552)):
+        flags = ["--track", track, "--overwrite"]
+        assert run(["encode", "a.mkv", "a.dac", "--model", model, *flags]) == 0
+        header = DacFile.load("a.dac").header
+        assert abs(header.n_samples - n_samples) < 2048
+        assert header.tags == {"title": "Überfahrt"}
+    with pytest.raises(CodecError, match=r"a\.mkv: has 2 audio track\(s\), no 3"):
+        run(["encode", "a.mkv", "b.dac", "--model", model, "--track", "3"])
+    assert capsys.readouterr() == ("", "")

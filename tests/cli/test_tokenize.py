@@ -5,6 +5,7 @@ import os
 import pty
 import re
 import struct
+import subprocess
 import termios
 
 import pytest
@@ -68,3 +69,18 @@ def test_a_terminal_shows_how_far_it_is(here, start, model, make_sound):
     bars = [line for line in shown if "%|" in line]
     assert any("/4 files, 0.00 h of audio, " in line and " h/min, " in line for line in bars)
     assert not shown[-1].strip()
+
+
+def test_another_track_of_a_video(here, model, capsys):
+    """Is a setting of the job, with which a restart must agree."""
+    sound = ["-f", "lavfi", "-i", "sine=440:d=1:r=44100", "-f", "lavfi", "-i", "sine=880:d=0.5"]
+    command = ["ffmpeg", "-v", "error", *sound, "-map", "0:a", "-map", "1:a", "-c:a", "flac"]
+    subprocess.run([*command, "a.mkv"], check=True)
+    (here / "list.csv").write_text("path\na.mkv\n")
+    flags = ["--model", model, "--workers", "1"]
+    for out, *track in (("one",), ("two", "--track", "2")):
+        assert run(["tokenize", "list.csv", "--out", out, *flags, *track]) == 0
+    assert "0 errors" in capsys.readouterr().out
+    assert [int(open_shards(here / out).lengths[0]) for out in ("one", "two")] == [87, 44]
+    with pytest.raises(CodecError, match="was begun with track 2, not None"):
+        run(["tokenize", "list.csv", "--out", "two", *flags])

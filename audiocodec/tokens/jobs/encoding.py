@@ -113,7 +113,7 @@ def _read(codec: Codec, job: Job, items: Sequence[Item], stop: Event) -> Pieces:
     """Of each item its header, its blocks and an end, or an end that tells why not."""
     for item in items:
         try:
-            with open_item(item) as whole:
+            with open_item(item, job.recipe.track) as whole:
                 audio = _until(whole, stop)
                 measured = measure(audio, codec.sample_rate, job.recipe.normalize)
                 header = codec.header_for(audio, measured, job.recipe.n_codebooks, {})

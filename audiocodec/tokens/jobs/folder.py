@@ -40,6 +40,7 @@ class Recipe:
 
     format: of the shards. n_codebooks: the first ones. normalize: as Codec.compress does.
     precision: "exact" or "fast". shard_rows: items of a shard, at most.
+    track: which audio track of a video, from 1; the first by default.
     """
 
     format: str
@@ -47,6 +48,7 @@ class Recipe:
     normalize: bool
     precision: str
     shard_rows: int
+    track: int | None = None
 
 
 @dataclass(frozen=True)
