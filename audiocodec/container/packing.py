@@ -1,6 +1,14 @@
-"""Codes as bits: each code in its fewest bits, most significant bit first, without gaps."""
+"""Codes as bits: each code in its fewest bits, most significant bit first, without gaps.
+
+Eight codes fill as many bytes as a code has bits, so each of the eight columns of codes is shifted
+as a whole: the work takes little memory beyond its result.
+"""
+
+from collections.abc import Iterator
 
 import numpy as np
+
+GROUP = 8  # codes that fill whole bytes, however many bits each has
 
 
 def packed_size(n_codes: int, bits: int) -> int:
@@ -10,13 +18,34 @@ def packed_size(n_codes: int, bits: int) -> int:
 
 def pack(codes: np.ndarray, bits: int) -> bytes:
     """Codes of any shape, in C order -> bytes. Every code must be below 2 ** bits."""
-    shifts = np.arange(bits - 1, -1, -1, dtype=np.uint16)
-    table = (codes.astype(np.uint16).reshape(-1, 1) >> shifts & 1).astype(np.uint8)
-    return np.packbits(table).tobytes()
+    flat = codes.astype(np.uint16, copy=False).reshape(-1)
+    groups = np.pad(flat, (0, -len(flat) % GROUP)).reshape(-1, GROUP)
+    packed = np.zeros((len(groups), bits), np.uint8)
+    for i, places in enumerate(_places(bits)):
+        for byte, shift in places:
+            packed[:, byte] |= _shifted(groups[:, i], shift).astype(np.uint8)
+    return packed.reshape(-1)[: packed_size(len(flat), bits)].tobytes()
 
 
-def unpack(payload: bytes, n_codes: int, bits: int) -> np.ndarray:
+def unpack(payload: bytes | memoryview, n_codes: int, bits: int) -> np.ndarray:
     """Bytes -> uint16 (n_codes,)."""
-    raw = np.unpackbits(np.frombuffer(payload, np.uint8), count=n_codes * bits)
-    weights = (1 << np.arange(bits - 1, -1, -1)).astype(np.uint16)
-    return (raw.reshape(n_codes, bits) * weights).sum(axis=1, dtype=np.uint16)
+    n_groups = -(-n_codes // GROUP)
+    raw = np.frombuffer(payload, np.uint8)[: packed_size(n_codes, bits)]
+    packed = np.pad(raw, (0, n_groups * bits - len(raw))).reshape(n_groups, bits)
+    codes = np.zeros((n_groups, GROUP), np.uint16)
+    for i, places in enumerate(_places(bits)):
+        for byte, shift in places:
+            codes[:, i] |= _shifted(packed[:, byte].astype(np.uint16), -shift)
+        codes[:, i] &= (1 << bits) - 1
+    return codes.reshape(-1)[:n_codes]
+
+
+def _places(bits: int) -> Iterator[list[tuple[int, int]]]:
+    """For each code of a group: its bytes, and by how many bits it is shifted right to fit each."""
+    for i in range(GROUP):
+        first, stop = i * bits, (i + 1) * bits
+        yield [(byte, stop - 8 * (byte + 1)) for byte in range(first // 8, (stop + 7) // 8)]
+
+
+def _shifted(values: np.ndarray, right: int) -> np.ndarray:
+    return values >> right if right >= 0 else values << -right

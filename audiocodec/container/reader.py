@@ -1,13 +1,14 @@
 """Reads .dac files: header, then blocks in order or by time; says what is damaged.
 
 Follows FORMAT.md, which wins where they differ. Counts in frames. Nothing that a file declares
-is believed before it is checked.
+is believed before it is checked. Whether a file is whole is decided here, for all who read one:
+it is a header, the blocks that header, index and end record speak of, and nothing else.
 """
 
 import io
 import weakref
 from collections.abc import Iterator
-from contextlib import suppress
+from functools import cached_property
 from typing import BinaryIO
 
 import numpy as np
@@ -16,15 +17,15 @@ from audiocodec.container.header import read_header
 from audiocodec.container.records import (
     BLOCK,
     BLOCK_MARKER,
-    CRC,
     END_MARKER,
-    MIN_BLOCK_BYTES,
+    ENTRY,
     TRAILER,
     TRAILER_MAGIC,
     Block,
     EndRecord,
     RecordCutError,
     RecordError,
+    block_size,
     read_block,
     read_end,
 )
@@ -32,9 +33,8 @@ from audiocodec.errors import ArgumentError, ContainerError, DamagedBlock, Trunc
 from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
 SEARCH_BYTES = 4096
-SEARCH_EFFORT = 64  # how many times its own size a damaged file may make us read in vain
+SEARCH_EFFORT = 32  # how many times its own size a damaged file may make us read in vain
 SEARCH_SIZE = 2**20  # what a smaller file counts as
-SPARE_FRAMES = 2**18  # how many frames may be missing with all their bytes, in one file
 
 
 def check_readable(file: BinaryIO) -> None:
@@ -91,21 +91,24 @@ class Reader:
     def extent(self, recover: bool = False) -> tuple[int, int]:
         """Samples of the sound, and frames that hold them.
 
-        recover: up to the last intact block, where the end is missing.
-        Raises TruncatedFile if that is not known, ContainerError if header and end disagree.
+        recover: up to the last intact block, whatever header and end say.
+        A file that has no intact end is read to its end, to say what is wrong.
+        Raises TruncatedFile where the end is missing, ContainerError for a file whose header,
+        index and end contradict each other, or where something follows the end.
         """
-        n_samples = self.n_samples
         if recover:
-            n_frames = max((block.stop_frame for block in self.blocks(recover=True)), default=0)
-            most = n_frames * self.header.hop * self.header.sample_rate // self.header.model_rate
-            n_samples = most if n_samples is None else min(n_samples, most)
-            return n_samples, min(n_frames, self.header.frames_of(n_samples))
+            return self._recovered_extent()
+        if self.seekable and self._end is None:
+            self.file.seek(self._first_block)
+            for _ in self._in_order():
+                pass
+        n_samples = self.n_samples
         if n_samples is None:
             raise self._truncated()
         n_frames = self.header.frames_of(n_samples)
         if self._end and (self._end.n_samples, self._end.n_frames) != (n_samples, n_frames):
             raise ContainerError(
-                f"{self.path}: says {n_samples} samples at its start and {self._end.n_samples} "
+                f"{self.path}: says {n_samples} samples at its start, and {self._end.n_samples} "
                 f"in {self._end.n_frames} frames at its end; recover=True (--recover) decodes it"
             )
         return n_samples, n_frames
@@ -118,17 +121,18 @@ class Reader:
         Reads no other blocks if the file can be sought in. With recover, what is damaged is
         left out, and the gap shows in the blocks' first_frame; what is left of a pipe is first
         copied to a temporary file.
-        Raises DamagedBlock or TruncatedFile, unless recovering.
+        Raises DamagedBlock, and what extent() raises, unless recovering: for a part before the
+        first block, else behind the last, as a pipe can do.
         """
-        if recover and not self.seekable:
-            self.file, self.seekable, self._first_block = spooled(self.file), True, 0
-            weakref.finalize(self, self.file.close)
-            self._end = self._found_end()
         offset, index, position = self._first_block, 0, 0
-        if self.seekable and not recover:
-            offset, index, position = self._place_of(first_frame)
+        if recover:
+            self._make_seekable()
+        elif self.seekable:
+            if first_frame or stop_frame is not None:
+                self.extent()  # a part does not reach the end of the file
+                offset, index, position = self._place_of(first_frame)
             self.file.seek(offset)
-        for block in self._intact() if recover else self._in_order(index, position):
+        for block in self._recovered() if recover else self._in_order(index, position):
             if stop_frame is not None and block.first_frame >= stop_frame:
                 return
             if block.stop_frame > first_frame:
@@ -138,6 +142,17 @@ class Reader:
 
     def check(self) -> list[str]:
         """Read the whole file; returns what is wrong with it, in words. Empty if it is intact."""
+        self._make_seekable()
+        try:
+            for _ in self.blocks():
+                pass
+        except ContainerError as error:
+            reason = str(error).removeprefix(f"{self.path}: ")
+            return self._losses() or [reason]
+        return []
+
+    def _losses(self) -> list[str]:
+        """What a damaged file lacks, in words."""
         problems, position = [], 0
         for block in self.blocks(recover=True):
             if block.first_frame > position:
@@ -149,14 +164,15 @@ class Reader:
         elif position < (n_frames := self.header.frames_of(n_samples)):
             problems.append(f"{self._span(position, n_frames)} is missing")
         if n_samples is not None and not self.has_index:
-            problems.append("the index is missing or damaged; seeking reads all block headers")
-        try:
-            self.extent()
-        except TruncatedFile:
-            pass  # said above
-        except ContainerError as error:
-            problems.append(str(error).removeprefix(f"{self.path}: "))
+            problems.append("the index at its end is missing or damaged, or something follows it")
         return problems
+
+    def _make_seekable(self) -> None:
+        """Copy what is left of a pipe to a temporary file."""
+        if not self.seekable:
+            self.file, self.seekable, self._first_block = spooled(self.file), True, 0
+            weakref.finalize(self, self.file.close)
+            self._end = self._found_end()
 
     def _span(self, first: int, stop: int) -> str:
         return f"{first / self.header.frame_rate:.2f} s to {stop / self.header.frame_rate:.2f} s"
@@ -168,47 +184,73 @@ class Reader:
 
     # In order
 
-    def _in_order(self, index: int, position: int) -> Iterator[Block]:
+    def _in_order(self, index: int = 0, position: int = 0) -> Iterator[Block]:
         """Blocks from where the file stands: block `index`, whose first frame is `position`.
 
-        Whatever is not that block is an error.
+        Whatever is not that block, as the index has it, is an error.
         """
+        found = bytearray()  # the index that the blocks make
         while True:
             start = read_exactly(self.file, BLOCK.size)
-            if start[:4] == END_MARKER or len(start) < len(END_MARKER):
-                self._check_complete(start, index, position)
+            if start[:4] == END_MARKER[: len(start)]:
+                self._check_end(start, index, found)
                 return
             try:
-                block = self._checked_block(start, position)
+                block, n_bytes = self._checked_block(start, index, position)
             except RecordCutError as error:
                 raise self._truncated() from error
             except RecordError as error:
                 start_s = position / self.header.frame_rate
                 raise DamagedBlock(self.path, index, start_s, str(error)) from error
+            if self._end is None:
+                found += np.array((n_bytes, block.codes.shape[-1]), ENTRY).tobytes()
             yield block
             position, index = block.stop_frame, index + 1
 
-    def _checked_block(self, start: bytes, position: int) -> Block:
-        if start[:4] != BLOCK_MARKER:
+    def _checked_block(self, start: bytes, index: int, position: int) -> tuple[Block, int]:
+        """Block `index` and its bytes in the file. Raises RecordError."""
+        if start[:4] != BLOCK_MARKER[: len(start)]:
             raise RecordError("no block begins there")
         if len(start) < BLOCK.size:
             raise RecordCutError
         block = read_block(start, self.file, self.header)
         if block.first_frame != position:
             raise RecordError("a block before it is missing")
-        return block
+        n_bytes, n_frames = block_size(start), block.codes.shape[-1]
+        if self._end and (n_bytes, n_frames) != tuple(self._end.entries[index : index + 1][0]):
+            raise RecordError("the index tells of another block there")
+        return block, n_bytes
 
-    def _check_complete(self, start: bytes, n_blocks: int, position: int) -> None:
-        """At the end: as many frames as were promised, and an end record if only it knows."""
-        if start and self._end is None:
-            with suppress(RecordError):  # the index can be rebuilt; the length below cannot
-                self._end = read_end(start, self.file, n_blocks * MIN_BLOCK_BYTES)
-        n_samples = self.n_samples
-        if n_samples is None or position < self.header.frames_of(n_samples):
+    def _check_end(self, start: bytes, n_blocks: int, found: bytearray) -> None:
+        """Behind the last block: an end record that fits the blocks, and nothing else."""
+        if self._end is None:
+            end = self._end_here(start, found)
+            if end.entries.tobytes() != found:
+                raise ContainerError(
+                    f"{self.path}: its index tells of other blocks than it has; "
+                    "recover=True (--recover) decodes it"
+                )
+            self._end = end
+        elif n_blocks < len(self._end.entries):
             raise self._truncated()
-        _, n_frames = self.extent()
-        if position != n_frames:
-            raise ContainerError(f"{self.path}: holds {position} frames, but says {n_frames}")
+        self.extent()
+
+    def _end_here(self, start: bytes, found: bytearray) -> EndRecord:
+        n_bytes = int(np.frombuffer(found, ENTRY)["n_bytes"].sum(dtype=np.uint64))
+        try:
+            end = read_end(start, self.file, self.header, n_bytes)
+        except RecordCutError as error:
+            raise self._truncated() from error
+        except RecordError as error:
+            raise ContainerError(
+                f"{self.path}: its end record is damaged ({error}); recover=True (--recover) "
+                "decodes what is there"
+            ) from error
+        if self.file.read(1):
+            raise ContainerError(
+                f"{self.path}: other bytes follow its end; recover=True (--recover) decodes it"
+            )
+        return end
 
     # By time
 
@@ -223,65 +265,73 @@ class Reader:
         if magic != TRAILER_MAGIC or offset < self._first_block:
             return None
         self.file.seek(offset)
+        start = read_exactly(self.file, BLOCK.size)
+        if start[:4] != END_MARKER:
+            return None
         try:
-            start = read_exactly(self.file, BLOCK.size)
-            if start[:4] != END_MARKER:
-                return None
-            end = read_end(start, self.file, offset - self._first_block)
+            return read_end(start, self.file, self.header, offset - self._first_block)
         except RecordError:
             return None
-        n_bytes = int(end.entries["n_bytes"].sum(dtype=np.uint64))
-        return end if n_bytes == offset - self._first_block else None
 
     def _place_of(self, frame: int) -> tuple[int, int, int]:
-        """The block with this frame: its offset, its number, its first frame.
+        """The block with this frame, by the index: its offset, its number, its first frame.
 
-        By the block headers where there is no index; past the end, where the blocks end.
+        Past the end, where the blocks end.
         """
-        offset, index, first = self._first_block, 0, 0
-        if frame and self._end:
-            entries = self._end.entries
-            stops = entries["n_frames"].cumsum(dtype=np.uint64)
-            index = int(np.searchsorted(stops, frame, side="right"))
-            offset += int(entries["n_bytes"][:index].sum(dtype=np.uint64))
-            first = int(stops[index - 1]) if index else 0
-        elif frame:
-            for n_bytes, n_frames in self._walked():
-                if first + n_frames > frame:
-                    break
-                offset, index, first = offset + n_bytes, index + 1, first + n_frames
-        return offset, index, first
-
-    def _walked(self) -> Iterator[tuple[int, int]]:
-        """Bytes and frames of each block, read from the block headers alone."""
-        self.file.seek(self._first_block)
-        while (start := read_exactly(self.file, BLOCK.size))[:4] == BLOCK_MARKER:
-            if len(start) < BLOCK.size:
-                return
-            _, n_payload, _, n_frames, _, _ = BLOCK.unpack(start)
-            self.file.seek(CRC.size + n_payload, 1)
-            yield BLOCK.size + CRC.size + n_payload, n_frames
+        if not frame or not self._end:
+            return self._first_block, 0, 0
+        entries = self._end.entries
+        stops = entries["n_frames"].cumsum(dtype=np.uint64)
+        index = int(np.searchsorted(stops, frame, side="right"))
+        offset = self._first_block + int(entries["n_bytes"][:index].sum(dtype=np.uint64))
+        return offset, index, int(stops[index - 1]) if index else 0
 
     # What is left of a damaged file
 
-    def _intact(self) -> Iterator[Block]:
-        """Every intact block, wherever it stands, in the order of their frames."""
-        file, position, offset = self.file, 0, self._first_block
-        effort = SEARCH_EFFORT * max(file.seek(0, 2), SEARCH_SIZE)
-        last_good, spare = offset, SPARE_FRAMES
-        least_bits = self.header.channels * self.header.bits_per_code  # of a frame
-        while effort > 0 and (found := self._next_marker(offset)) is not None:
-            block = self._block_at(found)
-            # A gap is no longer than the bytes between intact blocks could have held, or not
-            # by much: otherwise a few bytes could make hours of silence.
-            most = position + (found - last_good) * 8 // least_bits
-            if block and position <= block.first_frame <= most + spare:
-                offset = last_good = file.tell()
-                position, spare = block.stop_frame, spare - max(0, block.first_frame - most)
+    def _recovered_extent(self) -> tuple[int, int]:
+        n_frames = max((block.stop_frame for block in self.blocks(recover=True)), default=0)
+        header, n_samples = self.header, self.n_samples
+        most = n_frames * header.hop * header.sample_rate // header.model_rate
+        n_samples = most if n_samples is None else min(n_samples, most)
+        return n_samples, min(n_frames, header.frames_of(n_samples))
+
+    def _recovered(self) -> Iterator[Block]:
+        """Intact blocks in the order of their frames, with bounded gaps.
+
+        A gap is no longer than its bytes could have held, save for as many frames in all as the
+        file holds intact: a few bytes do not make hours of silence.
+        """
+        spare, n_codebooks = self._intact_size
+        if not spare:
+            return
+        frame_bits = self.header.channels * n_codebooks * self.header.bits_per_code
+        position, last_stop = 0, self._first_block
+        for start, stop, block in self._intact():
+            most = position + (start - last_stop) * 8 // frame_bits
+            if position <= block.first_frame <= most + spare:
+                spare -= max(0, block.first_frame - most)
+                position, last_stop = block.stop_frame, stop
                 yield block
+
+    @cached_property
+    def _intact_size(self) -> tuple[int, int]:
+        """Frames of all intact blocks, and the fewest codebooks of one."""
+        shapes = [block.codes.shape[1:] for _, _, block in self._intact()]
+        fewest = min((n_codebooks for n_codebooks, _ in shapes), default=1)
+        return sum(n_frames for _, n_frames in shapes), fewest
+
+    def _intact(self) -> Iterator[tuple[int, int, Block]]:
+        """Every block whose checksum matches, wherever it stands, between its two offsets."""
+        offset = self._first_block
+        effort = SEARCH_EFFORT * max(self.file.seek(0, 2), SEARCH_SIZE)
+        while effort > 0 and (start := self._next_marker(offset)) is not None:
+            block = self._block_at(start)
+            if block:
+                offset = self.file.tell()
+                yield start, offset, block
             else:
-                effort -= SEARCH_BYTES + file.tell() - found
-                offset = found + 1
+                effort -= SEARCH_BYTES + self.file.tell() - start
+                offset = start + 1
 
     def _block_at(self, offset: int) -> Block | None:
         self.file.seek(offset)
@@ -292,16 +342,15 @@ class Reader:
 
     def _next_marker(self, offset: int) -> int | None:
         """Where the next four bytes that may begin a block are, from `offset` on."""
-        overlap = b""
+        overlap, n_bytes = b"", BLOCK.size  # as a rule one block follows another
         self.file.seek(offset)
-        while piece := self.file.read(SEARCH_BYTES):
+        while piece := self.file.read(n_bytes):
             found = (overlap + piece).find(BLOCK_MARKER)
             if found >= 0:
                 start = offset - len(overlap) + found
-                self.file.seek(0, 2)
-                return start if self.file.tell() - start >= BLOCK.size else None
+                return start if self.file.seek(0, 2) - start >= BLOCK.size else None
             offset += len(piece)
-            overlap = (overlap + piece)[-3:]
+            overlap, n_bytes = (overlap + piece)[-3:], SEARCH_BYTES
         return None
 
 

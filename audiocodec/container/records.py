@@ -67,6 +67,11 @@ def block_bytes(block: Block, header: Header) -> bytes:
     return start + CRC.pack(zlib.crc32(payload, zlib.crc32(start))) + payload
 
 
+def block_size(start: bytes) -> int:
+    """Bytes of a block in the file, by its first BLOCK.size bytes."""
+    return BLOCK.size + CRC.size + int(BLOCK.unpack(start)[1])
+
+
 def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
     """Read what follows the first BLOCK.size bytes of a block. Raises RecordError."""
     _, n_bytes, first_frame, n_frames, n_codebooks, coding = BLOCK.unpack(start)
@@ -80,7 +85,7 @@ def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
     rest = read_exactly(file, CRC.size + n_bytes)
     if len(rest) < CRC.size + n_bytes:
         raise RecordCutError
-    payload = rest[CRC.size :]
+    payload = memoryview(rest)[CRC.size :]
     if zlib.crc32(payload, zlib.crc32(start)) != CRC.unpack_from(rest)[0]:
         raise RecordError("its checksum is wrong")
     codes = unpack(payload, n_codes, header.bits_per_code)
@@ -98,10 +103,11 @@ def end_bytes(end: EndRecord) -> bytes:
     return record + TRAILER.pack(len(record), TRAILER_MAGIC)
 
 
-def read_end(start: bytes, file: BinaryIO, n_bytes_before: int) -> EndRecord:
-    """Read what follows the first BLOCK.size bytes of an end record. Raises RecordError.
+def read_end(start: bytes, file: BinaryIO, header: Header, n_bytes_before: int) -> EndRecord:
+    """Read what follows the first BLOCK.size bytes of an end record, its trailer too.
 
     n_bytes_before: of all blocks; an index of more blocks than these can be is not read.
+    Raises RecordError.
     """
     start += read_exactly(file, END.size - len(start))
     if len(start) < END.size:
@@ -110,12 +116,27 @@ def read_end(start: bytes, file: BinaryIO, n_bytes_before: int) -> EndRecord:
     if n_blocks * MIN_BLOCK_BYTES > n_bytes_before:
         raise RecordError("its index has more blocks than the file")
     n_bytes = n_blocks * ENTRY.itemsize
-    rest = read_exactly(file, n_bytes + CRC.size)
-    if len(rest) < n_bytes + CRC.size:
+    rest = read_exactly(file, n_bytes + CRC.size + TRAILER.size)
+    if len(rest) < n_bytes + CRC.size + TRAILER.size:
         raise RecordCutError
-    if zlib.crc32(rest[:n_bytes], zlib.crc32(start)) != CRC.unpack(rest[n_bytes:])[0]:
+    if zlib.crc32(rest[:n_bytes], zlib.crc32(start)) != CRC.unpack_from(rest, n_bytes)[0]:
         raise RecordError("its checksum is wrong")
-    entries = np.frombuffer(rest[:n_bytes], ENTRY)
-    if int(entries["n_frames"].sum(dtype=np.uint64)) != n_frames:
-        raise RecordError("its index does not fit its length")
-    return EndRecord(n_samples, n_frames, entries)
+    end = EndRecord(n_samples, n_frames, np.frombuffer(rest[:n_bytes], ENTRY))
+    if start + rest != end_bytes(end):
+        raise RecordError("its trailer is damaged")
+    _check_index(end, header, n_bytes_before)
+    return end
+
+
+def _check_index(end: EndRecord, header: Header, n_bytes_before: int) -> None:
+    """Raises RecordError unless each entry can be a block, and all together make the file."""
+    n_bytes, n_frames = (end.entries[name].astype(np.int64) for name in ENTRY.names or ())
+    if int(n_frames.sum()) != end.n_frames or int(n_bytes.sum()) != n_bytes_before:
+        raise RecordError("its index does not fit the length of the file")
+    if not ((n_frames > 0) & (n_frames <= MAX_BLOCK_FRAMES)).all():
+        raise RecordError("its index has a block of a size that is not allowed")
+    payload = n_bytes - (BLOCK.size + CRC.size)
+    codebook_bits = n_frames * (header.channels * header.bits_per_code)
+    n_codebooks = np.minimum(payload * 8 // codebook_bits, header.n_codebooks)
+    if not ((n_codebooks > 0) & ((n_codebooks * codebook_bits + 7) // 8 == payload)).all():
+        raise RecordError("its index has a block whose length does not fit its frames")

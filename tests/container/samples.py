@@ -5,7 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from audiocodec.container import DacFile, Header, Writer
+from audiocodec.container import Block, DacFile, Header, Writer
+from audiocodec.container.records import ENTRY, EndRecord, block_bytes, end_bytes
 
 HEADER = Header(
     model="tiny",
@@ -60,3 +61,62 @@ class Pipe:
 
     def seekable(self):
         return False
+
+
+def assembled(header, blocks, n_samples=700, entries=None, n_frames=None):
+    """A file of these blocks with an end record that says what it likes; checksums match."""
+    raws = [block_bytes(block, header) for block in blocks]
+    if entries is None:
+        entries = [(len(raw), block.codes.shape[-1]) for raw, block in zip(raws, blocks)]
+    if n_frames is None:
+        n_frames = sum(frames for _, frames in entries)
+    end = EndRecord(n_samples, n_frames, np.array(entries, ENTRY))
+    return header.to_bytes() + b"".join(raws) + end_bytes(end)
+
+
+def contradictory():
+    """Files whose checksums all match, and which contradict themselves or the format, by name."""
+    live, empty = replace(HEADER, n_samples=None), replace(HEADER, n_samples=0)
+    first, second = Block(0, EXAMPLE.codes), Block(3, EXAMPLE.codes)
+    whole, none = EXAMPLE.to_bytes(), written(empty, EXAMPLE.codes[..., :0])
+    short = replace(EXAMPLE.header, n_codebooks=1)
+    return {
+        "3 frames said, 6 held": assembled(HEADER, [first, second]),
+        "3 frames said, 6 held, 3 in the end": assembled(HEADER, [first, second], n_frames=3),
+        "3 frames said, 6 held, 3 in the index": assembled(
+            HEADER, [first, second], entries=[(56, 3)]
+        ),
+        "3 frames said, 6 held, no end": assembled(HEADER, [first, second])[:-48],
+        "6 frames said, 3 held": assembled(replace(HEADER, n_samples=1900), [first], 1900),
+        "end of another length": assembled(HEADER, [first], 701),
+        "live end of another length": assembled(live, [first], 1900),
+        "live end of no limit": assembled(live, [first], 2**64 - 1),
+        "end of other frames": assembled(HEADER, [first], n_frames=4),
+        "entry of no frames": assembled(HEADER, [first], entries=[(28, 3), (0, 0)]),
+        "entry of no frames before": assembled(HEADER, [first], entries=[(0, 0), (28, 3)]),
+        "entries of other lengths": assembled(live, [first, second], 1900, [(24, 3), (32, 3)]),
+        "entries of other frames": assembled(live, [first, second], 1900, [(28, 2), (28, 4)]),
+        "entries that are swapped": assembled(
+            live,
+            [first, Block(3, np.tile(EXAMPLE.codes[:, :1], 3))],
+            3800,
+            [(32, 9), (28, 3)],
+        ),
+        "no entries": assembled(HEADER, [first], entries=[], n_frames=3),
+        "a block twice": assembled(live, [first, first], 1900),
+        "a gap between blocks": assembled(live, [first, Block(4, EXAMPLE.codes)], 1900),
+        "a byte behind": whole + b"\n",
+        "a byte behind a live end": assembled(live, [first]) + b"\0",
+        "another file behind": whole + whole,
+        "the end twice": whole + whole[-42:],
+        "no samples, then garbage": none + b"garbage" * 9,
+        "no samples, garbage before the end": none[:-36] + b"garbage" * 9 + none[-36:],
+        "no samples, but a block": assembled(empty, [first], 0),
+        "no samples, no end": none[:-36],
+        "no end": whole[:-42],
+        "a cut end": whole[:-3],
+        "garbage for an end": whole[:-42] + b"abc",
+        "an end of another file": DacFile(short, EXAMPLE.codes[:, :1]).to_bytes()[:-42]
+        + whole[-42:],
+        "a wrong trailer": whole[:-8] + b"\x23" + whole[-7:],
+    }

@@ -154,13 +154,6 @@ def test_a_file_in_hand_is_whole_or_an_error():
                 assert np.array_equal(file.codes, EXAMPLE.codes)
 
 
-def test_what_follows_the_end_does_not_matter():
-    """It is not read, but the index is not found behind it."""
-    reader = Reader(io.BytesIO(EXAMPLE.to_bytes() + b"more"))
-    assert np.array_equal(next(reader.blocks()).codes, EXAMPLE.codes)
-    assert "index" in reader.check()[0]
-
-
 def test_codes_of_another_length_than_the_header_says():
     """They are refused when they meet, not when they are saved."""
     with pytest.raises(CodesError, match=r"2 frames.*700 samples make 3"):
