@@ -8,16 +8,16 @@ by dictionary: about as many bits each as in a .dac file.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from audiocodec.errors import ArgumentError
-from audiocodec.files import output_file
+from audiocodec.errors import ArgumentError, quoted
+from audiocodec.files import open_binary, output_file
 from audiocodec.tokens.shards.header import (
     FIXED,
     MAX_CODES,
@@ -30,6 +30,7 @@ from audiocodec.tokens.shards.header import (
     checked_rows,
     row_of,
 )
+from audiocodec.tokens.shards.pages import PageError, unpacked_bytes
 from audiocodec.tokens.shards.row import TokenRow, Value
 from audiocodec.tokens.shards.shard import Shard, parsed, shard_errors
 
@@ -41,6 +42,12 @@ ORDER = (
 GROUP_CODES = 2**17  # a row group closes when it has so many: 2.5 minutes of 9 codebooks
 GROUP_ROWS = 1024
 SHAPE = ("channels", "n_codebooks", "frames")
+# What a file of some size may hold, so that a few bytes do not fill the memory. Honest codes take
+# some bits each, and honest rows differ; a few of either may be equal.
+MIN_ROW_BYTES = 4
+MAX_GROUP_VALUES = 2**22  # of all columns but codes
+EQUAL_CODES, CODES_PER_BYTE = 2**22, 64  # of a row group
+EQUAL_BYTES, BYTES_PER_BYTE = 2**25, 64  # of a row group, decompressed
 NARROW = ("sample_rate", "channels", "n_codebooks")  # int32; the others are int64
 
 
@@ -122,6 +129,7 @@ class _Opened:
     """An open file, and the row group that was read last."""
 
     file: Any  # pyarrow.parquet.ParquetFile
+    raw: BinaryIO  # the same file
     number: int = -1
     group: Any = None  # pyarrow.Table
 
@@ -153,8 +161,12 @@ class ParquetShard(Shard):
         _ = self.header
         metadata = self._file.file.metadata
         n_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-        if min(n_rows, default=0) < 0 or sum(n_rows) > MAX_ROWS:
-            raise ShardError(f"{self.path}: says it has {sum(n_rows)} rows; 0 to {MAX_ROWS} fit")
+        most = min(MAX_ROWS, self._file.raw.seek(0, 2) // MIN_ROW_BYTES)
+        if min(n_rows, default=0) < 0 or sum(n_rows) > most:
+            raise ShardError(
+                f"{self.path}: says it has {sum(n_rows)} rows; at most {most} fit a file "
+                "of its size"
+            )
         return np.cumsum([0, *n_rows])
 
     @cached_property
@@ -164,13 +176,16 @@ class ParquetShard(Shard):
     @cached_property
     def _shapes(self) -> np.ndarray:
         """Channels, codebooks and frames of each row, int64 (rows, 3)."""
+        groups = range(len(self._starts) - 1)
+        for number in groups:
+            self._bytes_of(number, SHAPE)
+        shapes = np.empty((len(self), len(SHAPE)), np.int64)
         with self._errors():
-            table = self._read(range(len(self._starts) - 1), list(SHAPE))
-            for name in SHAPE:
-                column = table[name]
+            for place, name in enumerate(SHAPE):
+                column = self._read(groups, [name])[name]
                 if len(column) != len(self) or column.null_count:
                     raise ShardError(f"{self.path}: does not tell the {name} of all its rows")
-            shapes = np.stack([table[name].to_numpy().astype(np.int64) for name in SHAPE], axis=1)
+                shapes[:, place] = column.to_numpy()
         if shapes.size and not 0 <= shapes.min() <= shapes.max() < 2**32:
             raise ShardError(f"{self.path}: its channels, n_codebooks or frames make no sense")
         return shapes
@@ -188,10 +203,11 @@ class ParquetShard(Shard):
                 read_dictionary=texts,
                 page_checksum_verification=True,
             )
-        return _Opened(file)
+        return _Opened(file, open_binary(self.path))
 
     def _close(self, file: _Opened) -> None:
         file.file.close(force=True)
+        file.raw.close()
 
     def _errors(self) -> Any:
         pa, _ = load_pyarrow()
@@ -206,9 +222,10 @@ class ParquetShard(Shard):
         number = int(np.searchsorted(self._starts, i, side="right")) - 1
         opened = self._file
         if opened.number != number:
-            self._check_group(number)
+            columns = [*FIXED, "codes", *self.header.columns]
+            self._check_group(number, columns)
             with self._errors():
-                opened.group = self._read([number], [*FIXED, "codes", *self.header.columns])
+                opened.group = self._read([number], columns)
             opened.number = number
         return i - int(self._starts[number])
 
@@ -219,15 +236,47 @@ class ParquetShard(Shard):
             raise ShardError(f"{self.path}: a row lacks codes")
         return codes.to_numpy()
 
-    def _check_group(self, number: int) -> None:
+    def _check_group(self, number: int, columns: list[str]) -> None:
         """Refuse row groups that take too much memory, before they are read."""
         rows = self._shapes[self._starts[number] : self._starts[number + 1]]
         n_codes = rows.astype(np.float64).prod(axis=1).sum()  # which never overflows
-        if n_codes > MAX_CODES + GROUP_CODES:
-            raise ShardError(
-                f"{self.path}: a row group of {n_codes:.0f} codes; at most {MAX_CODES} can be "
-                "read; write it with smaller row groups"
-            )
+        n_bytes, n_unpacked = self._bytes_of(number, columns, n_codes)
+        for what, found, most in (
+            ("codes", n_codes, MAX_CODES + GROUP_CODES),
+            ("codes", n_codes, EQUAL_CODES + CODES_PER_BYTE * n_bytes),
+            ("values", len(rows) * (len(columns) - 1), MAX_GROUP_VALUES),
+            ("bytes", n_unpacked, EQUAL_BYTES + BYTES_PER_BYTE * n_bytes),
+        ):
+            if found > most:
+                raise ShardError(
+                    f"{self.path}: a row group of {n_bytes} bytes that holds {found:.0f} {what}; "
+                    f"at most {most} can be read; write it with smaller row groups"
+                )
+
+    def _bytes_of(self, number: int, columns: Sequence[str], n_codes: float = 0) -> tuple[int, int]:
+        """Bytes of some columns of a row group, as they lie there and when decompressed.
+
+        Raises ShardError where one holds more values than its rows, or their codes, are.
+        """
+        group = self._file.file.metadata.row_group(number)
+        n_bytes = n_unpacked = 0
+        for chunk in map(group.column, range(group.num_columns)):
+            path = chunk.path_in_schema
+            name = "codes" if path.startswith("codes.") else path
+            if name not in columns:
+                continue
+            most = group.num_rows + (n_codes if name == "codes" else 0)
+            if chunk.num_values > most:
+                raise ShardError(
+                    f"{self.path}: {chunk.num_values} values of {quoted(path)} in "
+                    f"{group.num_rows} rows, which make {most:.0f} at most"
+                )
+            try:
+                n_unpacked += unpacked_bytes(self._file.raw, chunk)
+            except PageError as error:
+                raise ShardError(f"{self.path}: {quoted(path)} cannot be read: {error}") from error
+            n_bytes += chunk.total_compressed_size
+        return n_bytes, n_unpacked
 
     def _values(self, k: int, names: Iterable[str]) -> dict[str, Any]:
         """Of a row of the row group that was read."""

@@ -3,6 +3,10 @@
 import io
 import json
 import tarfile
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -15,6 +19,7 @@ from safetensors.numpy import save_file
 from audiocodec.errors import CodecError, ContainerError
 from audiocodec.tokens.shards import ShardError, open_shards, write_shard
 from audiocodec.tokens.shards import parquet as parquet_shards
+from audiocodec.tokens.shards.pages import PageError, pages, unpacked_bytes
 from tests.tokens.shards.samples import HEADER, ROWS, SUFFIXES, row_of, same
 
 EACH = pytest.mark.parametrize("suffix", SUFFIXES)
@@ -160,6 +165,127 @@ def test_parquet_that_declares_too_much(tmp_path, monkeypatch):
     monkeypatch.setattr(parquet_shards, "MAX_CODES", 10)
     monkeypatch.setattr(parquet_shards, "GROUP_CODES", 10)
     refused(tmp_path / "x.parquet", "300 codes")
+
+
+@contextmanager
+def arrow_takes_at_most(n_bytes):
+    """Fails if Arrow takes more memory at once."""
+    before = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(before)
+    pa.set_memory_pool(pool)
+    try:
+        yield
+        assert pool.max_memory() <= n_bytes
+    finally:
+        pa.set_memory_pool(before)
+
+
+def equal_codes(n_codes):
+    """One list of so many zeros, as Arrow holds it."""
+    offsets = pa.array([0, n_codes], pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(np.zeros(n_codes, np.uint16)))
+
+
+def table_of(row, n_rows=1, **columns):
+    """A shard's table of one row, as often as wanted, with other values in some columns."""
+    with TemporaryDirectory() as folder:
+        write_shard(Path(folder, "x.parquet"), [row], HEADER)
+        table = pq.read_table(Path(folder, "x.parquet")).take([0] * n_rows)
+    for name, values in columns.items():
+        field = table.schema.field(name)
+        column = values if isinstance(values, pa.Array) else pa.array(values, field.type)
+        table = table.set_column(table.schema.get_field_index(name), name, column)
+    return table
+
+
+MANY = 4999998  # values, which take some 15 bytes each where they are believed
+BOMBS = {
+    "a row that holds more codes than it says": (
+        lambda: table_of(row_of(frames=20), codes=equal_codes(MANY)),
+        {},
+        f"{MANY} values of 'codes.*make 61 at most",
+    ),
+    "a row that says them": (
+        lambda: table_of(row_of(frames=20), codes=equal_codes(MANY), frames=[MANY // 3]),
+        {},
+        "holds 4999998 codes",
+    ),
+    "more rows than bytes": (
+        lambda: table_of(row_of(frames=0), n_rows=500_000),
+        {},
+        "says it has 500000 rows",
+    ),
+    "many columns in one group": (
+        lambda: table_of(
+            row_of(frames=0),
+            n_rows=300_000,
+            id=list(map(str, np.random.default_rng(0).permutation(300_000))),
+        ),
+        {"row_group_size": 10**6},
+        "holds 4200000 values",
+    ),
+    "a text that is packed well": (
+        lambda: table_of(row_of(frames=20), text=["x" * 4 * 10**7]),
+        {"use_dictionary": False},
+        "holds 40000.* bytes",
+    ),
+    "texts that grow from each other": (
+        lambda: table_of(
+            row_of(frames=1), n_rows=100, text=["y" * 10**5 + str(i) for i in range(100)]
+        ),
+        {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}},
+        "'text' cannot be read: it is encoded by DELTA_BYTE_ARRAY",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_parquet_of_few_bytes_that_stand_for_many(tmp_path, name):
+    """Refused before the memory is taken, with the numbers that do not fit."""
+    make, settings, message = BOMBS[name]
+    path = tmp_path / "x.parquet"
+    pq.write_table(make(), path, compression="zstd", **settings)
+    with arrow_takes_at_most(16 * 2**20):
+        refused(path, message)
+
+
+def test_pages_that_hold_more_than_the_footer_says(tmp_path):
+    """pyarrow decodes what the header of a page says, so that is what is counted."""
+    path = tmp_path / "x.parquet"
+    pq.write_table(table_of(row_of(frames=20), codes=equal_codes(10**5)), path)
+    group = pq.read_metadata(path).row_group(0)
+    columns = [group.column(i) for i in range(group.num_columns)]
+    (chunk,) = [one for one in columns if one.path_in_schema.startswith("codes")]
+    names = "data_page_offset dictionary_page_offset has_dictionary_page total_compressed_size"
+    told = {name: getattr(chunk, name) for name in names.split()}
+    with open(path, "rb") as file:
+        assert 0 < unpacked_bytes(file, SimpleNamespace(**told, num_values=10**5)) < 10**6
+        with pytest.raises(PageError, match="hold 100000 values, and not 60"):
+            unpacked_bytes(file, SimpleNamespace(**told, num_values=60))
+
+
+@given(raw=st.binary(max_size=60))
+def test_headers_of_pages_are_bytes_of_anyone(raw):
+    """Whatever stands there, it is pages or one error, and never a loop."""
+    with suppress(PageError):
+        assert len(list(pages(io.BytesIO(raw), 0, len(raw)))) <= len(raw)
+
+
+def test_parquet_of_many_writers_is_read(tmp_path):
+    """Pages of both versions, every compression, no dictionaries, other encodings of numbers."""
+    path = tmp_path / "x.parquet"
+    write_shard(path, ROWS, HEADER)
+    table = pq.read_table(path)
+    for settings in (
+        {"data_page_version": "2.0"},
+        {"use_dictionary": False},
+        {"compression": "none", "data_page_size": 64, "write_page_index": True},
+        {"compression": "gzip", "row_group_size": 2},
+        {"compression": "snappy", "use_dictionary": ["id"], "write_statistics": False},
+        {"use_dictionary": False, "column_encoding": {"frames": "DELTA_BINARY_PACKED"}},
+    ):
+        pq.write_table(table, path, **settings)
+        assert all(same(*pair) for pair in zip(read_everything(path), ROWS, strict=True))
 
 
 # Tars
