@@ -9,7 +9,6 @@ Each half of the road is drawn in compression.py and decompression.py.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
@@ -22,20 +21,22 @@ from audiocodec.audio import AudioSource, CutAudioWarning, audio_output, file_ra
 from audiocodec.audio.arrays import checked_rate
 from audiocodec.compression import Measured, Progress, codes_of, measure, model_blocks
 from audiocodec.container import (
+    CodeSpace,
     DacFile,
     Header,
-    Reader,
+    PublishedFile,
     Writer,
     check_readable,
-    is_published,
-    read_published,
+    open_dac,
 )
 from audiocodec.decompression import (
+    AnyFile,
     Decoded,
     LostAudioWarning,
     Part,
     decoded,
     decoded_published,
+    named_model,
 )
 from audiocodec.engine import (
     BLOCK_FRAMES,
@@ -52,8 +53,16 @@ from audiocodec.engine import (
     pick_device,
     window_frames,
 )
-from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch
-from audiocodec.files import is_same_file, is_seekable, name_of, open_binary, output_file, spooled
+from audiocodec.errors import ArgumentError
+from audiocodec.files import (
+    check_space,
+    is_same_file,
+    is_seekable,
+    name_of,
+    open_binary,
+    output_file,
+    spooled,
+)
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
 from audiocodec.validation import check_float, check_int
@@ -68,7 +77,6 @@ __all__ = ["Audio", "Codec", "CutAudioWarning", "LostAudioWarning"]
 
 Source = str | os.PathLike[str] | BinaryIO
 Wave = TypeVar("Wave", np.ndarray, Tensor)
-PREFIX_BYTES = 8  # tell one kind of file from another
 
 
 class Audio(NamedTuple):
@@ -127,6 +135,23 @@ class Codec:
         name = located.name or own_name or located.path.stem
         return cls(model, name, device, precision)
 
+    @classmethod
+    def for_file(
+        cls, source: Source | DacFile, device: str = "auto", *, precision: str = "exact"
+    ) -> "Codec":
+        """Load the model that a .dac file names.
+
+        source: a path, a binary file object that can be sought in, or a DacFile.
+        Only models that are known by name (`audiocodec models` lists them) are loaded so: a file
+        cannot make this library fetch something else. device, precision: as in from_pretrained.
+        Raises ContainerError for a file that is none of ours or names no known model, ModelError,
+        ModelMismatch where the model of that name is not the one that made the codes.
+        """
+        with _opened(source) as dac:
+            codec = cls.from_pretrained(named_model(dac), device=device, precision=precision)
+            codec.space.check_same(dac.header, dac.path)  # type: ignore[union-attr]
+        return codec
+
     def __repr__(self) -> str:
         c = self.config
         return (
@@ -145,6 +170,14 @@ class Codec:
     def hop(self) -> int:
         """Samples per frame."""
         return self.config.hop
+
+    @property
+    def space(self) -> CodeSpace:
+        """What gives its codes their meaning, as headers of files have it."""
+        config = self.config
+        return CodeSpace(
+            self.name, self.fingerprint, config.sample_rate, config.hop, config.codebook_size
+        )
 
     @property
     def n_codebooks(self) -> int:
@@ -310,15 +343,11 @@ class Codec:
         if not isinstance(tags, Mapping | None):
             raise ArgumentError(f"tags: {tags!r} is no mapping of names to values")
         return Header(
-            model=self.name,
-            fingerprint=self.fingerprint,
-            model_rate=self.sample_rate,
-            hop=self.hop,
+            **vars(self.space),
             sample_rate=audio.sample_rate,
             channels=audio.channels,
             n_samples=measured.n_samples,
             n_codebooks=n_codebooks,
-            codebook_size=self.config.codebook_size,
             gain=measured.gain,
             alignment=self.config.alignment,
             tags=dict(audio.tags if tags is None else tags),
@@ -366,8 +395,9 @@ class Codec:
         rate_for = _output_rate(rate, target, subtype=subtype, format=format)
         part = Part(start, duration, n_codebooks, recover, progress, rate_for)
         _check_apart(source, target)
-        with _binary_input(source) as (file, name):
-            decoded = self._decoded(file, name, part)
+        with _opened(source) as dac:
+            decoded = self._decoded(dac, part)
+            check_space(target, decoded.n_silent * decoded.channels * 2)  # of 16-bit samples
             if target is None:
                 return Audio(np.concatenate(list(decoded.pieces)), decoded.sample_rate)
             with audio_output(
@@ -427,23 +457,12 @@ class Codec:
             )
         return int(min(self.n_codebooks, kbps / each + 1e-9))
 
-    def _decoded(self, file: BinaryIO, name: str, part: Part) -> Decoded:
-        """Open a .dac file of either kind, check that it is this model's, and start decoding."""
-        published = is_published(file.read(PREFIX_BYTES))
-        file.seek(0)
-        if published:
-            return decoded_published(
-                read_published(file, name), self._windows, self.sample_rate, part
-            )
-        reader = Reader(file, name)
-        header = reader.header
-        if header.fingerprint != self.fingerprint:
-            made_with = f"{header.model} ({header.fingerprint[:8]})"
-            raise ModelMismatch(name, made_with, f"{self.name} ({self.fingerprint[:8]})")
-        expected = (self.sample_rate, self.hop, self.config.codebook_size)
-        if (header.model_rate, header.hop, header.codebook_size) != expected:
-            raise DamagedHeader(f"{name}: its header contradicts the model that it names")
-        return decoded(reader, self._decoder, self.config, part)
+    def _decoded(self, dac: AnyFile, part: Part) -> Decoded:
+        """Start decoding a .dac file of either kind, if it is this model's."""
+        if isinstance(dac, PublishedFile):
+            return decoded_published(dac, self._windows, self.config, part)
+        self.space.check_same(dac.header, dac.path)
+        return decoded(dac, self._decoder, self.config, part)
 
     def _encoder(self, channels: int, n_codebooks: int | None, n_frames: int | None) -> Encoder:
         """For so many frames that are not live: a GPU encodes many windows at a time."""
@@ -483,20 +502,21 @@ def _output_rate(
 
 
 @contextmanager
-def _binary_input(source: Source | DacFile) -> Iterator[tuple[BinaryIO, str]]:
-    """A file that can be sought in, from whatever the caller has, and its name for messages."""
+def _opened(source: Source | DacFile) -> Iterator[AnyFile]:
+    """A .dac file of either kind, from whatever the caller has."""
     if isinstance(source, DacFile):
-        yield BytesIO(source.to_bytes()), "<DacFile>"
+        yield source
     elif isinstance(source, str | os.PathLike):
         with open_binary(source) as file:
-            yield file, name_of(source)
+            yield open_dac(file, name_of(source))
     else:
         check_readable(source)
         if is_seekable(source):
-            yield source, name_of(source)
+            source.seek(0)
+            yield open_dac(source, name_of(source))
             return
         with spooled(source) as file:
-            yield file, name_of(source)
+            yield open_dac(file, name_of(source))
 
 
 @contextmanager

@@ -14,12 +14,15 @@ import torch
 
 from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
 from audiocodec.compression import Progress
-from audiocodec.container import PublishedFile, Reader
+from audiocodec.container import DacFile, PublishedFile, Reader
 from audiocodec.engine import Decoder, StreamDecoder
-from audiocodec.errors import ArgumentError, ContainerError
+from audiocodec.errors import ArgumentError, ContainerError, quoted
 from audiocodec.model.config import ModelConfig
 from audiocodec.validation import check_float, check_int
+from audiocodec.weights.registry import KNOWN_MODELS
 
+OurFile = Reader | DacFile  # on disk, or in hand
+AnyFile = OurFile | PublishedFile
 Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
 
 
@@ -66,19 +69,40 @@ class Part:
         return start, min(n_samples, start + max(1, round(self.duration_s * sample_rate)))
 
 
+def named_model(dac: AnyFile) -> str:
+    """The model that a file names, if it is one that is known here.
+
+    A file cannot make us fetch something from the hub that the user did not name.
+    Raises ContainerError for a file that names no model, or another one.
+    """
+    if isinstance(dac, PublishedFile):
+        raise ContainerError(
+            f"{dac.path}: published files do not say which model made them; give it "
+            "with --model (to Codec.from_pretrained): dac_44khz, dac_24khz, dac_16khz, or a file"
+        )
+    model = dac.header.model
+    if model not in KNOWN_MODELS:
+        raise ContainerError(
+            f"{dac.path}: made with model {quoted(model)}; give its place with --model (to "
+            "Codec.from_pretrained)"
+        )
+    return model
+
+
 @dataclass(frozen=True)
 class Decoded:
-    """Sound on its way out."""
+    """Sound on its way out. n_silent: how many of its samples stand for lost ones, at most."""
 
     sample_rate: int
     channels: int
     n_samples: int
     pieces: Pieces
     tags: Mapping[str, str] = field(default_factory=dict)
+    n_silent: int = 0
 
 
 def decoded(
-    reader: Reader,
+    reader: OurFile,
     new_stream: Callable[[int, int], Decoder],
     config: ModelConfig,
     part: Part,
@@ -95,7 +119,10 @@ def decoded(
     if not n_frames:
         raise ContainerError(f"{reader.path}: holds no frames that can be decoded")
     rate = part.rate_for(header.sample_rate)
-    start, stop = part.samples(rate, resampled_length(n_samples, header.sample_rate, rate))
+    n_out = resampled_length(n_samples, header.sample_rate, rate)
+    start, stop = part.samples(rate, n_out)
+    if stop == n_out:
+        _warn_of_missing_end(reader, n_samples)
     rates = _rates(header.model_rate, header.sample_rate, rate)
     lengths = [resampled_length(n_samples, header.sample_rate, one) for one in rates]
     steps, in_start, in_stop = _steps(rates, lengths, start, stop)
@@ -109,7 +136,9 @@ def decoded(
     pieces = (piece * scale for piece in pieces)
     for step in steps:
         pieces = step.taken(pieces, header.channels)
-    return Decoded(rate, header.channels, stop - start, pieces, header.tags)
+    n_lost = max(0, n_frames - reader.n_intact) if part.recover else 0
+    n_silent = min(stop - start, resampled_length(header.samples_of(n_lost), header.sample_rate, rate))
+    return Decoded(rate, header.channels, stop - start, pieces, header.tags, n_silent)
 
 
 def _rates(model_rate: int, own_rate: int, rate: int) -> list[int]:
@@ -151,7 +180,7 @@ def _steps(
 
 
 def _decoded_frames(
-    reader: Reader,
+    reader: OurFile,
     new_stream: Callable[[int, int], Decoder],
     config: ModelConfig,
     part: Part,
@@ -192,7 +221,19 @@ class _Run:
         return samples[:, 0].T.numpy()
 
 
-def _silence(config: ModelConfig, reader: Reader, first: int, last: int) -> Pieces:
+def _warn_of_missing_end(reader: OurFile, n_samples: int) -> None:
+    if reader.n_samples is not None and reader.n_samples <= n_samples:
+        return
+    rate = reader.header.sample_rate
+    stop = "its end" if reader.n_samples is None else f"{reader.n_samples / rate:.2f} s"
+    warnings.warn(
+        f"{reader.path}: {n_samples / rate:.2f} s to {stop} is missing",
+        LostAudioWarning,
+        stacklevel=2,
+    )
+
+
+def _silence(config: ModelConfig, reader: OurFile, first: int, last: int) -> Pieces:
     start_s, stop_s = first / config.frame_rate, last / config.frame_rate
     warnings.warn(
         f"{reader.path}: {start_s:.2f} s to {stop_s:.2f} s is lost; silence stands in its place",
@@ -226,7 +267,7 @@ def _reported(pieces: Pieces, progress: Progress, n_total: int) -> Pieces:
 def decoded_published(
     file: PublishedFile,
     new_stream: Callable[[int, bool], StreamDecoder],
-    model_rate: int,
+    config: ModelConfig,
     part: Part,
 ) -> Decoded:
     """Decode a file of the published tool to what that tool decodes, with its exact length.
@@ -236,9 +277,10 @@ def decoded_published(
     The whole is held in memory.
     """
     part.check_codebooks(file.codes.shape[1])
-    windows = _windows(file, new_stream, part)
+    model_rate = config.sample_rate
+    n_total = resampled_length(file.n_samples, file.sample_rate, model_rate)
+    windows = _windows(file, new_stream, config, part, n_total)
     if part.progress:
-        n_total = resampled_length(file.n_samples, file.sample_rate, model_rate)
         windows = _reported(windows, part.progress, n_total)
     samples = np.concatenate(list(windows))
     # The length is the file's word; a few samples may be missing, but not hours.
@@ -258,10 +300,29 @@ def decoded_published(
 
 
 def _windows(
-    file: PublishedFile, new_stream: Callable[[int, bool], StreamDecoder], part: Part
+    file: PublishedFile,
+    new_stream: Callable[[int, bool], StreamDecoder],
+    config: ModelConfig,
+    part: Part,
+    n_total: int,
 ) -> Pieces:
-    codes = torch.from_numpy(file.codes[:, : part.n_codebooks].astype(np.int64))
-    for window in codes.split(file.chunk_length, dim=-1):
+    """The windows that begin before the end of the sound, `n_total` samples at the model's rate.
+
+    Those are all that the published tool writes, and none is much longer than the sound; a file
+    that holds more codes than that costs no more time.
+    """
+    longest = -(-n_total // config.hop) + 2 * config.decoder_context
+    for first in range(0, file.codes.shape[-1], file.chunk_length):
+        stop = first + min(file.chunk_length, longest)
+        window = file.codes[:, : part.n_codebooks, first:stop].astype(np.int64)
         stream = new_stream(file.channels, file.padding)
-        parts = [stream.push(window), stream.flush()]
-        yield torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
+        parts = [stream.push(torch.from_numpy(window)), stream.flush()]
+        samples = torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
+        if not len(samples):
+            raise ContainerError(
+                f"{file.path}: its windows of {file.chunk_length} frames are too short to decode"
+            )
+        yield samples
+        n_total -= len(samples)
+        if n_total <= 0:
+            return

@@ -201,6 +201,26 @@ def _written_through(name: str) -> Iterator[BinaryIO]:
             target.truncate()  # a nameless file may have been longer
 
 
+def check_space(target: object, n_bytes: int) -> None:
+    """Whether so many bytes fit the disk of a file that is to be written, told beforehand.
+
+    Nothing is said of a device, or of a target that is no path. Raises OutputError.
+    """
+    if not isinstance(target, str | os.PathLike):
+        return
+    try:
+        if os.path.exists(target) and not os.path.isfile(target):
+            return
+        free = shutil.disk_usage(os.path.dirname(os.path.realpath(target))).free
+    except (OSError, ValueError):  # told when it is opened
+        return
+    if n_bytes > free:
+        raise OutputError(
+            f"{name_of(target)}: {n_bytes / 1e9:.1f} GB would be written, and {free / 1e9:.1f} GB "
+            "are free on the disk"
+        )
+
+
 def _explained(name: str, folder: Path, error: OSError) -> OutputError:
     reasons = {
         errno.ENOSPC: "no space left on the disk; free some and try again",

@@ -519,7 +519,7 @@ def test_nan_is_named_by_position(small, tmp_path):
 def test_another_model_is_refused(small, small_16k):
     """Both names are in the message."""
     file = small.compress(sound(1000), sample_rate=44100)
-    with pytest.raises(ModelMismatch, match=r"small \(.*small_16k \("):
+    with pytest.raises(ModelMismatch, match=r"'small' \(.*'small_16k' \("):
         small_16k.decompress(file)
 
 

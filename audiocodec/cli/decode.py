@@ -9,10 +9,9 @@ from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
-from audiocodec.container import Reader, is_published
+from audiocodec.container import open_dac
 from audiocodec.errors import ContainerError, ModelError
 from audiocodec.files import stdout
-from audiocodec.weights.registry import KNOWN_MODELS
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -102,31 +101,14 @@ def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
 
 def _codec_for(file: BinaryIO, name: str, loading: tuple) -> "Codec":
     from audiocodec.cli.loading import loaded
+    from audiocodec.decompression import named_model
 
     model, revision, *others = loading
     if model:
         return loaded(*loading)
-    named = _model_of(file, name)
+    named = named_model(open_dac(file, name))
+    file.seek(0)
     try:
         return loaded(named, revision_of(named, revision or ""), *others)
     except ModelError as error:  # another file may name another model
         raise ContainerError(f"{name}: {error}") from error
-
-
-def _model_of(file: BinaryIO, name: str) -> str:
-    """The model that a file names, if it is one that is known here.
-
-    A file cannot make this command fetch something from the hub that the user did not name.
-    """
-    published = is_published(file.read(8))
-    file.seek(0)
-    if published:
-        raise ContainerError(
-            f"{name}: published files do not say which model made them; "
-            "give it with --model (dac_44khz, dac_24khz, dac_16khz, or a file)"
-        )
-    model = Reader(file, name).header.model
-    file.seek(0)
-    if model not in KNOWN_MODELS:
-        raise ContainerError(f"{name}: made with model {model!r}; give its place with --model")
-    return model

@@ -11,10 +11,9 @@ import argbind
 from audiocodec.cli.batch import opened
 from audiocodec.cli.messages import printable, say
 from audiocodec.cli.system_report import system_facts
-from audiocodec.container import Reader, is_published, read_published
+from audiocodec.container import PublishedFile, Reader, open_dac
 from audiocodec.container.header import VERSION
 from audiocodec.errors import ArgumentError
-from audiocodec.files import name_of
 
 
 @dataclass(frozen=True)
@@ -95,14 +94,13 @@ def _print_system(json: bool) -> int:
 
 
 def _facts(file: BinaryIO) -> Facts:
-    published = is_published(file.read(8))
     n_bytes = file.seek(0, 2)
     file.seek(0)
-    return _published(file, n_bytes) if published else _ours(file, n_bytes)
+    dac = open_dac(file)
+    return _ours(dac, n_bytes) if isinstance(dac, Reader) else _published(dac, n_bytes)
 
 
-def _ours(file: BinaryIO, n_bytes: int) -> Facts:
-    reader = Reader(file)
+def _ours(reader: Reader, n_bytes: int) -> Facts:
     header, n_samples = reader.header, reader.n_samples
     return Facts(
         file=reader.path,
@@ -123,10 +121,9 @@ def _ours(file: BinaryIO, n_bytes: int) -> Facts:
     )
 
 
-def _published(file: BinaryIO, n_bytes: int) -> Facts:
-    content = read_published(file, name_of(file))
+def _published(content: PublishedFile, n_bytes: int) -> Facts:
     return Facts(
-        file=name_of(file),
+        file=content.path,
         n_bytes=n_bytes,
         format="published tool",
         sample_rate=content.sample_rate,

@@ -1,7 +1,9 @@
 """The .dac file: FORMAT.md specifies it, these modules read and write it. No torch."""
 
+from audiocodec.container.codespace import CodeSpace, called
 from audiocodec.container.dacfile import DacFile
 from audiocodec.container.header import Header
+from audiocodec.container.opening import open_dac
 from audiocodec.container.published import PublishedFile, is_published, read_published
 from audiocodec.container.reader import Reader, check_readable
 from audiocodec.container.records import Block
@@ -9,10 +11,13 @@ from audiocodec.container.writer import Writer
 
 __all__ = [
     "Block",
+    "called",
     "check_readable",
+    "CodeSpace",
     "DacFile",
     "Header",
     "is_published",
+    "open_dac",
     "PublishedFile",
     "read_published",
     "Reader",

@@ -1,6 +1,7 @@
 """What a Python user holds: the header and all codes of a .dac file."""
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from io import BytesIO
 from typing import BinaryIO
@@ -9,7 +10,8 @@ import numpy as np
 
 from audiocodec.container.header import Header
 from audiocodec.container.reader import Reader
-from audiocodec.container.writer import Writer, checked_codes
+from audiocodec.container.records import Block
+from audiocodec.container.writer import LONGEST_BLOCK_FRAMES, Writer, checked_codes
 from audiocodec.errors import ArgumentError, CodesError, ContainerError
 from audiocodec.files import open_binary, output_file
 
@@ -32,6 +34,36 @@ class DacFile:
                 f"codes of {self.codes.shape[-1]} frames; {self.header.n_samples} samples make "
                 f"{self.header.n_frames}"
             )
+
+    @property
+    def path(self) -> str:
+        """What it is called in messages."""
+        return "<DacFile>"
+
+    @property
+    def n_samples(self) -> int:
+        """Length of the sound; whole frames where the header leaves it open."""
+        return self.extent()[0]
+
+    @property
+    def n_intact(self) -> int:
+        """Frames that are intact: all."""
+        return self.codes.shape[-1]
+
+    def extent(self, recover: bool = False) -> tuple[int, int]:
+        """Samples of the sound, and frames that hold them, as Reader tells them."""
+        n_frames = self.codes.shape[-1]
+        n_samples = self.header.n_samples
+        return self.header.samples_of(n_frames) if n_samples is None else n_samples, n_frames
+
+    def blocks(
+        self, recover: bool = False, first_frame: int = 0, stop_frame: int | None = None
+    ) -> Iterator[Block]:
+        """Yield the codes of frames first_frame to stop_frame, as Reader does."""
+        stop = self.codes.shape[-1] if stop_frame is None else stop_frame
+        for first in range(first_frame, stop, LONGEST_BLOCK_FRAMES):
+            last = min(stop, first + LONGEST_BLOCK_FRAMES)
+            yield Block(first, self.codes[..., first:last])
 
     @classmethod
     def load(cls, source: str | os.PathLike[str] | BinaryIO) -> "DacFile":

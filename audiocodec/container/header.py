@@ -4,19 +4,20 @@ Follows FORMAT.md, which wins where they differ.
 """
 
 import math
-import re
 import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from audiocodec.container.codespace import RATES, CodeSpace, check_bounds
 from audiocodec.errors import (
     ArgumentError,
     DamagedHeader,
     NotADacFile,
     TruncatedFile,
     UnsupportedVersion,
+    quoted,
 )
 from audiocodec.files import read_exactly
 
@@ -27,7 +28,6 @@ MAX_CHANNELS = 8
 MAX_FRAMES = 2**32 - 1
 MAX_TAGS = 65535
 GAINS = 1e-30, 1e30  # so that the gain and its inverse are float32 numbers
-RATES = 1000, 768_000  # samples a second
 UNKNOWN = 2**64 - 1
 ALIGNMENTS = ("aligned", "published")
 
@@ -37,42 +37,32 @@ _CRC = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class Header:
-    """What a .dac file says of itself.
+class Header(CodeSpace):
+    """What a .dac file says of itself: the code space of its codes, and the rest.
 
-    model: a name for people; fingerprint: 32 hex characters that name the code space.
-    model_rate, hop: samples a second and samples a frame of the model.
     sample_rate, channels, n_samples: of the sound that was compressed; n_samples is None where
         the length was not known yet, then the end record tells it.
-    n_codebooks, codebook_size: of the codes. gain: linear, applied before encoding.
+    n_codebooks: that each block has at most. gain: linear, applied before encoding.
     alignment: of the decoder's odd strides (see ModelConfig).
     Raises ArgumentError for values out of bounds.
     """
 
-    model: str
-    fingerprint: str
-    model_rate: int
-    hop: int
     sample_rate: int
     channels: int
     n_samples: int | None
     n_codebooks: int
-    codebook_size: int
     gain: float = 1.0
     alignment: str = "aligned"
     tags: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, low, high in (
-            ("model_rate", *RATES),
-            ("hop", 1, 65536),
+        super().__post_init__()
+        check_bounds(
+            self,
             ("sample_rate", *RATES),
             ("channels", 1, MAX_CHANNELS),
             ("n_codebooks", 1, 255),
-            ("codebook_size", 2, 65536),
-        ):
-            if not low <= getattr(self, name) <= high:
-                raise ArgumentError(f"{name} is {getattr(self, name)}; it must be {low} to {high}")
+        )
         if self.n_samples is not None and (
             self.n_samples < 0 or self.frames_of(self.n_samples) > MAX_FRAMES
         ):
@@ -83,24 +73,16 @@ class Header:
         if not (math.isfinite(self.gain) and GAINS[0] <= self.gain <= GAINS[1]):
             raise ArgumentError(f"gain is {self.gain}; it must be {GAINS[0]} to {GAINS[1]}")
         if self.alignment not in ALIGNMENTS:
-            raise ArgumentError(f"alignment {self.alignment!r} is none of {', '.join(ALIGNMENTS)}")
-        if not re.fullmatch("[0-9a-f]{32}", self.fingerprint):
-            raise ArgumentError(f"fingerprint {self.fingerprint!r} is not 32 hexadecimal digits")
+            raise ArgumentError(
+                f"alignment {quoted(self.alignment)} is none of {', '.join(ALIGNMENTS)}"
+            )
         if len(self.tags) > MAX_TAGS:
             raise ArgumentError(f"{len(self.tags)} tags; at most {MAX_TAGS} fit")
         for key, value in self.tags.items():
             if not isinstance(key, str) or not isinstance(value, str):
-                raise ArgumentError(f"tag {key!r} is {value!r}; names and values must be text")
-
-    @property
-    def bits_per_code(self) -> int:
-        """Bits that hold one code."""
-        return (self.codebook_size - 1).bit_length()
-
-    @property
-    def frame_rate(self) -> float:
-        """Frames per second."""
-        return self.model_rate / self.hop
+                raise ArgumentError(
+                    f"tag {quoted(key)} is {quoted(value)}; names and values must be text"
+                )
 
     @property
     def nominal_kbps(self) -> float:
@@ -130,6 +112,10 @@ class Header:
     def frames_of(self, n_samples: int) -> int:
         """How many frames hold so many samples of the sound."""
         return -(-self.model_samples_of(n_samples) // self.hop)
+
+    def samples_of(self, n_frames: int) -> int:
+        """The longest sound, in samples at its own rate, that so many frames hold."""
+        return n_frames * self.hop * self.sample_rate // self.model_rate
 
     def to_bytes(self) -> bytes:
         """The header as it stands in a file. Raises ArgumentError if the tags are too long."""

@@ -11,13 +11,20 @@ import pickle
 import pickletools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from audiocodec.container.header import MAX_CHANNELS, RATES
-from audiocodec.errors import ContainerError, NotADacFile, UnsupportedVersion
+from audiocodec.container.codespace import RATES
+from audiocodec.container.header import MAX_CHANNELS
+from audiocodec.errors import (
+    ContainerError,
+    NotADacFile,
+    UnsupportedVersion,
+    one_line,
+    quoted,
+)
 from audiocodec.files import read_exactly
 
 NPY_MAGIC = b"\x93NUMPY"
@@ -46,6 +53,7 @@ class PublishedFile:
     codes: uint16 (channels, n_codebooks, frames). input_db: loudness of the programme in LUFS.
     n_samples, sample_rate, channels: of the sound. chunk_length: frames of a window.
     padding: whether the networks padded, as for a sound of one window.
+    path: what the file is called in messages.
     """
 
     codes: np.ndarray
@@ -55,6 +63,7 @@ class PublishedFile:
     channels: int
     chunk_length: int
     padding: bool
+    path: str = "<PublishedFile>"
 
 
 def is_published(prefix: bytes) -> bool:
@@ -71,11 +80,11 @@ def read_published(file: BinaryIO, path: str) -> PublishedFile:
     if len(raw) > MAX_FILE_BYTES:
         raise ContainerError(f"{path}: larger than {MAX_FILE_BYTES} bytes, too large to be read")
     try:
-        return _checked(_unpickled(raw))
+        return replace(_checked(_unpickled(raw)), path=path)
     except (NotADacFile, UnsupportedVersion) as error:
         raise type(error)(f"{path}: {error}") from error
     except Exception as error:  # a pickle made for it can bring about almost any
-        reason = f"{type(error).__name__}: {error}"[:MAX_REASON]
+        reason = one_line(f"{type(error).__name__}: {error}", MAX_REASON)
         raise ContainerError(f"{path}: not a sound file of the published tool: {reason}") from error
 
 
@@ -116,7 +125,9 @@ class _Dtype:
 
     def __init__(self, spec: object, *flags: object) -> None:
         if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?([biuf][1248]|O8?)", spec):
-            raise pickle.UnpicklingError(f"it asks for the type {spec!r}, which is never loaded")
+            raise pickle.UnpicklingError(
+                f"it asks for the type {quoted(spec)}, which is never loaded"
+            )
         self.is_object = "O" in spec
         self.dtype = np.dtype(np.uint8 if self.is_object else spec)
 
@@ -186,7 +197,9 @@ class _Unpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in KNOWN_NAMES:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is never loaded")
+            raise pickle.UnpicklingError(
+                f"it asks for {quoted(f'{module}.{name}')}, which is never loaded"
+            )
         return KNOWN_NAMES[module, name]
 
 
@@ -198,9 +211,8 @@ def _checked(content: Any) -> PublishedFile:
     codes, metadata = _plain(content["codes"]), content["metadata"]
     version = metadata["dac_version"]
     if version != VERSION:
-        shown = version[:MAX_SHARED] if isinstance(version, str) else type(version).__name__
         raise UnsupportedVersion(
-            f"written by version {shown!r} of the published tool; {VERSION} is known"
+            f"written by version {quoted(version)} of the published tool; {VERSION} is known"
         )
     if not isinstance(codes, np.ndarray) or codes.dtype.kind not in "iu" or codes.ndim != 3:
         raise ValueError("its codes are not whole numbers in three dimensions")

@@ -291,7 +291,7 @@ class Reader:
     def _recovered_extent(self) -> tuple[int, int]:
         n_frames = max((block.stop_frame for block in self.blocks(recover=True)), default=0)
         header, n_samples = self.header, self.n_samples
-        most = n_frames * header.hop * header.sample_rate // header.model_rate
+        most = header.samples_of(n_frames)
         n_samples = most if n_samples is None else min(n_samples, most)
         return n_samples, min(n_frames, header.frames_of(n_samples))
 
@@ -312,6 +312,11 @@ class Reader:
                 spare -= max(0, block.first_frame - most)
                 position, last_stop = block.stop_frame, stop
                 yield block
+
+    @property
+    def n_intact(self) -> int:
+        """Frames of all intact blocks; reads the whole file, which must be one to seek in."""
+        return self._intact_size[0]
 
     @cached_property
     def _intact_size(self) -> tuple[int, int]:

@@ -75,8 +75,7 @@ class Writer:
         if n_samples is None:
             n_samples = self.header.n_samples
         if n_samples is None:
-            model_samples = self.n_frames * self.header.hop
-            n_samples = model_samples * self.header.sample_rate // self.header.model_rate
+            n_samples = self.header.samples_of(self.n_frames)
         expected = self.header.frames_of(n_samples)
         is_told = self.header.n_samples in (None, n_samples)
         if not is_told or n_samples < 0 or expected != self.n_frames:

@@ -183,15 +183,7 @@ def _located(model: PathLike) -> str:
 
 
 def _header(codec: Codec) -> ShardHeader:
-    config = codec.config
-    return ShardHeader(
-        codec.name,
-        codec.fingerprint,
-        config.sample_rate,
-        config.hop,
-        config.codebook_size,
-        config.alignment,
-    )
+    return ShardHeader(**vars(codec.space), alignment=codec.config.alignment)
 
 
 def _processes(codec: Codec, workers: int, n_parts: int) -> int:

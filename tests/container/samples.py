@@ -74,26 +74,30 @@ def assembled(header, blocks, n_samples=700, entries=None, n_frames=None):
     return header.to_bytes() + b"".join(raws) + end_bytes(end)
 
 
-def contradictory():
-    """Files whose checksums all match, and which contradict themselves or the format, by name."""
-    live, empty = replace(HEADER, n_samples=None), replace(HEADER, n_samples=0)
+def contradictory(header=HEADER):
+    """Files whose checksums all match, and which contradict themselves or the format, by name.
+
+    header: one of 700 samples in 3 frames of 2 codebooks.
+    """
+    example = DacFile(header, EXAMPLE.codes)
+    live, empty = replace(header, n_samples=None), replace(header, n_samples=0)
     first, second = Block(0, EXAMPLE.codes), Block(3, EXAMPLE.codes)
-    whole, none = EXAMPLE.to_bytes(), written(empty, EXAMPLE.codes[..., :0])
-    short = replace(EXAMPLE.header, n_codebooks=1)
+    whole, none = example.to_bytes(), written(empty, EXAMPLE.codes[..., :0])
+    short = replace(header, n_codebooks=1)
     return {
-        "3 frames said, 6 held": assembled(HEADER, [first, second]),
-        "3 frames said, 6 held, 3 in the end": assembled(HEADER, [first, second], n_frames=3),
+        "3 frames said, 6 held": assembled(header, [first, second]),
+        "3 frames said, 6 held, 3 in the end": assembled(header, [first, second], n_frames=3),
         "3 frames said, 6 held, 3 in the index": assembled(
-            HEADER, [first, second], entries=[(56, 3)]
+            header, [first, second], entries=[(56, 3)]
         ),
-        "3 frames said, 6 held, no end": assembled(HEADER, [first, second])[:-48],
-        "6 frames said, 3 held": assembled(replace(HEADER, n_samples=1900), [first], 1900),
-        "end of another length": assembled(HEADER, [first], 701),
+        "3 frames said, 6 held, no end": assembled(header, [first, second])[:-48],
+        "6 frames said, 3 held": assembled(replace(header, n_samples=1900), [first], 1900),
+        "end of another length": assembled(header, [first], 701),
         "live end of another length": assembled(live, [first], 1900),
         "live end of no limit": assembled(live, [first], 2**64 - 1),
-        "end of other frames": assembled(HEADER, [first], n_frames=4),
-        "entry of no frames": assembled(HEADER, [first], entries=[(28, 3), (0, 0)]),
-        "entry of no frames before": assembled(HEADER, [first], entries=[(0, 0), (28, 3)]),
+        "end of other frames": assembled(header, [first], n_frames=4),
+        "entry of no frames": assembled(header, [first], entries=[(28, 3), (0, 0)]),
+        "entry of no frames before": assembled(header, [first], entries=[(0, 0), (28, 3)]),
         "entries of other lengths": assembled(live, [first, second], 1900, [(24, 3), (32, 3)]),
         "entries of other frames": assembled(live, [first, second], 1900, [(28, 2), (28, 4)]),
         "entries that are swapped": assembled(
@@ -102,7 +106,7 @@ def contradictory():
             3800,
             [(32, 9), (28, 3)],
         ),
-        "no entries": assembled(HEADER, [first], entries=[], n_frames=3),
+        "no entries": assembled(header, [first], entries=[], n_frames=3),
         "a block twice": assembled(live, [first, first], 1900),
         "a gap between blocks": assembled(live, [first, Block(4, EXAMPLE.codes)], 1900),
         "a byte behind": whole + b"\n",

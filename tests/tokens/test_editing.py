@@ -279,7 +279,7 @@ def test_other_models_rates_and_shapes_are_refused():
     """In one line that names the file and says what to do; nothing is written."""
     ours, target = made(3000), io.BytesIO()
     for fields, kind, words in (
-        ({"fingerprint": "f" * 32}, MixedModels, r"tiny \(ffffffff\).*encode the sound with"),
+        ({"fingerprint": "f" * 32}, MixedModels, r"'tiny' \(ffffffff\).*encode the sound with"),
         ({"sample_rate": 44100}, ContainerError, "44100 Hz.*16000.*resample"),
         ({"channels": 1}, ContainerError, r"1 channel\(s\).*2"),
         ({"n_codebooks": 2}, ContainerError, "2 codebooks.*3.*truncate"),

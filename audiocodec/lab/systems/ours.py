@@ -137,15 +137,11 @@ class Ours:
         path = Path(self._folder, f"ours_{workload.audio_s:g}.dac")
         config = self._codec.config
         header = Header(
-            model=self._codec.name,
-            fingerprint=self._codec.fingerprint,
-            model_rate=config.sample_rate,
-            hop=config.hop,
+            **vars(self._codec.space),
             sample_rate=config.sample_rate,
             channels=1,
             n_samples=n_frames(config, workload) * config.hop,
             n_codebooks=config.n_codebooks,
-            codebook_size=config.codebook_size,
             alignment=config.alignment,
         )
         codes = random_codes(config, workload).numpy().astype(np.uint16)

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
-from audiocodec.errors import ArgumentError, CodesError
+from audiocodec.errors import ArgumentError, CodesError, quoted
 
 STREAM = 0x63726F7073  # keeps these random numbers apart from others of the same seed
 SHORT = ("pad", "drop")
@@ -135,8 +135,8 @@ class TokenDataset(Dataset[TokenSample]):
         codes = self.shards.codes(row, start, stop)
         if self.n_codebooks is not None and codes.shape[1] < self.n_codebooks:
             raise CodesError(
-                f"row {id} has {codes.shape[1]} codebooks, not the {self.n_codebooks} asked "
-                "for; ask for fewer"
+                f"row {quoted(id)} has {codes.shape[1]} codebooks, not the {self.n_codebooks} "
+                "asked for; ask for fewer"
             )
         first, n_channels = self._channels(len(codes), rng)
         codes = codes[first : first + n_channels, : self.n_codebooks]

@@ -6,24 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from audiocodec.container import CodeSpace
 from audiocodec.tokens.editing.sources import Source, TokenFile, opened
 
 MAX_CODEBOOKS = 255  # that a header can declare
 
 
 @dataclass(frozen=True)
-class Side:
+class Side(CodeSpace):
     """One of the two: what decoding it depends on, apart from the codes.
 
     file: a path; of a row in shards its id.
     """
 
     file: str
-    model: str
-    fingerprint: str
-    model_rate: int
-    hop: int
-    codebook_size: int
     sample_rate: int
     channels: int
     n_codebooks: int
@@ -133,20 +129,16 @@ class Tally:
 
 
 def _side(file: TokenFile) -> Side:
-    h = file.header
+    header = file.header
     return Side(
-        file.path,
-        h.model,
-        h.fingerprint,
-        h.model_rate,
-        h.hop,
-        h.codebook_size,
-        h.sample_rate,
-        h.channels,
-        h.n_codebooks,
-        file.n_samples,
-        file.n_frames,
-        h.gain,
+        **vars(header.space),
+        file=file.path,
+        sample_rate=header.sample_rate,
+        channels=header.channels,
+        n_codebooks=header.n_codebooks,
+        n_samples=file.n_samples,
+        n_frames=file.n_frames,
+        gain=header.gain,
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from audiocodec.container import Header, Writer
 from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
 from audiocodec.tokens.editing.sources import Source, TokenFile, opened, output
-from audiocodec.tokens.editing.spans import Frames, Span, frames_in, most_samples, moved_length
+from audiocodec.tokens.editing.spans import Frames, Span, frames_in, moved_length
 
 GAIN_TOLERANCE_DB = 0.01  # levels closer than this count as one: far below what can be heard
 
@@ -139,7 +139,7 @@ def _length(pieces: Sequence[_Piece], header: Header) -> int:
     file, stop = pieces[-1].file, pieces[-1].stop
     if stop == file.n_frames:
         return moved_length(header, file.n_samples, file.n_frames, n_frames - stop)
-    return moved_length(header, most_samples(header, stop), stop, n_frames - stop)
+    return moved_length(header, header.samples_of(stop), stop, n_frames - stop)
 
 
 def _common_header(files: Sequence[TokenFile], gain_db: float | None) -> Header:
@@ -167,14 +167,7 @@ def _gain_db(header: Header) -> float:
 
 def _check_alike(file: TokenFile, first: TokenFile) -> None:
     a, b = first.header, file.header
-    if a.fingerprint != b.fingerprint:
-        names = [f"{header.model} ({header.fingerprint[:8]})" for header in (b, a)]
-        raise MixedModels(file.path, *names)
-    if (a.model_rate, a.hop, a.codebook_size) != (b.model_rate, b.hop, b.codebook_size):
-        raise ContainerError(
-            f"{file.path}: its header contradicts that of {first.path}, which names the same "
-            "model; encode the sound again"
-        )
+    a.check_same(b, file.path, MixedModels)
     for what, ours, theirs, advice in (
         ("Hz", b.sample_rate, a.sample_rate, "decode it, resample and encode the sound again"),
         ("channel(s)", b.channels, a.channels, "decode it, mix and encode the sound again"),

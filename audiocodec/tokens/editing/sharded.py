@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audiocodec.errors import ArgumentError, OutputError
+from audiocodec.errors import ArgumentError, OutputError, quoted
 from audiocodec.tokens.editing.comparing import Comparison, Side, Tally
 from audiocodec.tokens.shards import FORMATS, Shards, TokenRow, open_shards, write_shard
 
@@ -63,7 +63,7 @@ def _truncated(shards: Shards, n_codebooks: int) -> Iterator[TokenRow]:
     for row in shards.rows():
         if not 1 <= n_codebooks <= row.n_codebooks:
             raise ArgumentError(
-                f"{shards.paths[0]}: {n_codebooks} codebooks; row {row.id!r} has 1 to "
+                f"{shards.paths[0]}: {n_codebooks} codebooks; row {quoted(row.id)} has 1 to "
                 f"{row.n_codebooks}"
             )
         yield replace(row, n_codebooks=n_codebooks, codes=row.codes[:, :n_codebooks])
@@ -149,18 +149,13 @@ def _compared(a: Side, row: TokenRow, b: Side, other: TokenRow, total: Tally) ->
 
 
 def _side(shards: Shards, row: TokenRow) -> Side:
-    header = shards.header
     return Side(
-        row.id,
-        row.model,
-        row.fingerprint,
-        header.model_rate,
-        header.hop,
-        header.codebook_size,
-        row.sample_rate,
-        row.channels,
-        row.n_codebooks,
-        row.n_samples,
-        row.frames,
-        row.gain,
+        **vars(shards.header.space) | {"model": row.model, "fingerprint": row.fingerprint},
+        file=row.id,
+        sample_rate=row.sample_rate,
+        channels=row.channels,
+        n_codebooks=row.n_codebooks,
+        n_samples=row.n_samples,
+        n_frames=row.frames,
+        gain=row.gain,
     )

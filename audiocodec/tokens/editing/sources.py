@@ -8,12 +8,11 @@ from typing import BinaryIO
 
 import numpy as np
 
-from audiocodec.container import Header, Reader, is_published
+from audiocodec.container import Header, PublishedFile, Reader, open_dac
 from audiocodec.errors import ContainerError
 from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
 
 Source = str | os.PathLike[str] | BinaryIO
-PREFIX_BYTES = 8  # tell one kind of file from another
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +60,13 @@ def opened(source: Source) -> Iterator[TokenFile]:
     Raises ContainerError for what is not a whole .dac file of ours.
     """
     with _seekable(source) as file:
-        base, name = file.tell(), name_of(source)
-        published = is_published(file.read(PREFIX_BYTES))
-        file.seek(base)
-        if published:
+        dac = open_dac(file, name_of(source))
+        if isinstance(dac, PublishedFile):
             raise ContainerError(
-                f"{name}: a file of the published tool cannot be edited; decode it and encode "
+                f"{dac.path}: a file of the published tool cannot be edited; decode it and encode "
                 "the sound again"
             )
-        reader = Reader(file, name)
-        yield TokenFile(reader, *reader.extent())
+        yield TokenFile(dac, *dac.extent())
 
 
 @contextmanager

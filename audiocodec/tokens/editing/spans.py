@@ -67,11 +67,6 @@ def frames_in(span: Span, header: Header, n_frames: int, path: str) -> tuple[int
     return frames.start, min(n_frames, frames.start + frames.duration)
 
 
-def most_samples(header: Header, n_frames: int) -> int:
-    """The longest sound, in samples at its own rate, that so many frames hold."""
-    return n_frames * header.hop * header.sample_rate // header.model_rate
-
-
 def moved_length(header: Header, n_samples: int, n_frames: int, by: int) -> int:
     """Length of a sound when its end moves by some frames, earlier (negative) or later.
 
@@ -80,9 +75,9 @@ def moved_length(header: Header, n_samples: int, n_frames: int, by: int) -> int:
     again, save where rates differ and the last frame holds less than one sample.
     Raises ArgumentError where no length makes so many frames: a frame is less than a sample.
     """
-    total, most = n_frames + by, most_samples(header, n_frames + by)
-    if n_samples < most_samples(header, n_frames):
-        least = most_samples(header, total - 1) + 1 if total else 0
+    total, most = n_frames + by, header.samples_of(n_frames + by)
+    if n_samples < header.samples_of(n_frames):
+        least = header.samples_of(total - 1) + 1 if total else 0
         # round() treats both directions alike (half to even), so that moves cancel out
         shift = round(Fraction(by * header.hop * header.sample_rate, header.model_rate))
         most = min(most, max(least, n_samples + shift))

@@ -53,8 +53,7 @@ def loaded(loading: Loading, fingerprint: str) -> Codec:
     """The codec, once a process. Raises ModelError; ModelMismatch where it is another one."""
     codec = loading.codec()
     if codec.fingerprint != fingerprint:
-        name = f"{codec.name} ({codec.fingerprint[:8]})"
-        raise ModelMismatch(loading.model, f"the job's ({fingerprint[:8]})", name)
+        raise ModelMismatch(loading.model, f"the job's ({fingerprint[:8]})", codec.space.called)
     return codec
 
 

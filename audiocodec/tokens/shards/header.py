@@ -6,14 +6,14 @@ With a row it makes a complete .dac file, and so it checks rows, those written a
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import reduce
 from typing import Any
 
 import numpy as np
 
-from audiocodec.container import DacFile, Header
-from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
+from audiocodec.container import CodeSpace, DacFile, Header, called
+from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch, quoted
 from audiocodec.tokens.shards.row import TokenRow, Value
 
 VERSION = 1
@@ -79,21 +79,14 @@ def _joined(one: str | None, other: str | None) -> str | None:
 
 
 @dataclass(frozen=True)
-class ShardHeader:
-    """What all rows of all shards of a job share.
+class ShardHeader(CodeSpace):
+    """What all rows of all shards of a job share: their code space, and the columns.
 
-    model: a name for people; fingerprint: 32 hexadecimal digits that name the code space.
-    model_rate, hop: samples a second and samples a frame of the model.
-    codebook_size: entries of a codebook. alignment: of the decoder (see ModelConfig).
+    alignment: of the decoder (see ModelConfig).
     columns: names and types (COLUMN_TYPES) of what is carried along; each value may be None.
     Raises ArgumentError for values out of bounds.
     """
 
-    model: str
-    fingerprint: str
-    model_rate: int
-    hop: int
-    codebook_size: int
     alignment: str = "aligned"
     columns: Mapping[str, str] = field(default_factory=dict)
 
@@ -103,22 +96,16 @@ class ShardHeader:
             raise ArgumentError(f"{len(self.columns)} columns; at most {MAX_COLUMNS} are carried")
         for name, kind in self.columns.items():
             if not name or name in RESERVED:
-                raise ArgumentError(f"column {name!r} cannot be carried; rename it")
+                raise ArgumentError(f"column {quoted(name)} cannot be carried; rename it")
             if kind not in COLUMN_TYPES:
-                raise ArgumentError(f"column {name!r} is {kind!r}, none of {COLUMN_TYPES}")
+                raise ArgumentError(
+                    f"column {quoted(name)} is {quoted(kind)}, none of {COLUMN_TYPES}"
+                )
 
     @classmethod
     def of(cls, header: Header, columns: Mapping[str, str] | None = None) -> "ShardHeader":
         """From the header of any .dac file of the model."""
-        return cls(
-            header.model,
-            header.fingerprint,
-            header.model_rate,
-            header.hop,
-            header.codebook_size,
-            header.alignment,
-            dict(columns or {}),
-        )
+        return cls(**vars(header.space), alignment=header.alignment, columns=dict(columns or {}))
 
     def dac(self, row: TokenRow) -> DacFile:
         """The row as a complete .dac file, without tags.
@@ -127,7 +114,7 @@ class ShardHeader:
         row whose codes, lengths, gain and header do not fit together.
         """
         if row.fingerprint != self.fingerprint:
-            raise ModelMismatch(row.id, _called(row), _called(self))
+            raise ModelMismatch(row.id, called(row.model, row.fingerprint), self.called)
         if row.codes.size > MAX_CODES:
             raise ArgumentError(f"{row.codes.size} codes in a row; at most {MAX_CODES} fit")
         header = self._dac_header(
@@ -147,7 +134,7 @@ class ShardHeader:
         """
         unknown = next((name for name in columns if name not in self.columns), None)
         if unknown is not None:
-            raise ArgumentError(f"column {unknown!r} is not one of the shard's columns")
+            raise ArgumentError(f"column {quoted(unknown)} is not one of the shard's columns")
         return {name: _fitted(name, columns.get(name), kind) for name, kind in self.columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -161,7 +148,7 @@ class ShardHeader:
             raise ShardError(f"{path}: is no shard of tokens: its header is not an object")
         if stored.get("version") != VERSION:
             raise ShardError(
-                f"{path}: tokens of version {str(stored.get('version'))[:20]}; this release reads "
+                f"{path}: tokens of version {quoted(stored.get('version'))}; this release reads "
                 f"version {VERSION}"
             )
         for name, kind in _HEADER_TYPES.items():
@@ -175,25 +162,13 @@ class ShardHeader:
             raise ShardError(f"{path}: its header makes no sense: {error}") from error
 
     def check_same_model(self, other: "ShardHeader", path: str) -> None:
-        """Raises ModelMismatch or ShardError where `other`, the header of `path`, is not alike."""
-        if other.fingerprint != self.fingerprint:
-            raise ModelMismatch(path, _called(other), _called(self))
-        if self._format() != other._format():
+        """Raises ModelMismatch, DamagedHeader or ShardError where `other`, of `path`, differs."""
+        self.check_same(other, path)
+        if other.alignment != self.alignment:
             raise ShardError(f"{path}: its header contradicts that of another shard of its model")
 
-    def _format(self) -> tuple[int, int, int, str]:
-        return self.model_rate, self.hop, self.codebook_size, self.alignment
-
     def _dac_header(self, **of_the_row: Any) -> Header:
-        shared: dict[str, Any] = {
-            "model": self.model,
-            "fingerprint": self.fingerprint,
-            "model_rate": self.model_rate,
-            "hop": self.hop,
-            "codebook_size": self.codebook_size,
-            "alignment": self.alignment,
-        }
-        return Header(**(shared | of_the_row))
+        return Header(**(vars(self.space) | {"alignment": self.alignment} | of_the_row))
 
 
 _HEADER_TYPES: dict[str, type] = {
@@ -211,18 +186,9 @@ def joined_headers(headers: Iterable[ShardHeader]) -> ShardHeader:
     """The first header, with columns that hold those of all. They must be of one model."""
 
     def joined(one: ShardHeader, other: ShardHeader) -> ShardHeader:
-        return ShardHeader(
-            one.model,
-            one.fingerprint,
-            *one._format(),
-            columns=joined_types([one.columns, other.columns]),
-        )
+        return replace(one, columns=joined_types([one.columns, other.columns]))
 
     return reduce(joined, headers)
-
-
-def _called(one: TokenRow | ShardHeader) -> str:
-    return f"{one.model} ({one.fingerprint[:8]})"
 
 
 def _fitted(name: str, value: Value, kind: str) -> Value:
@@ -230,7 +196,7 @@ def _fitted(name: str, value: Value, kind: str) -> Value:
     if found is None:
         return None
     if _joined(found, kind) != kind or not isinstance(value, str | int | float):
-        raise ArgumentError(f"column {name!r} holds {str(value)[:40]!r}, which is no {kind}")
+        raise ArgumentError(f"column {quoted(name)} holds {quoted(value)}, which is no {kind}")
     if kind == "float":
         return float(value)  # type: ignore[arg-type]  # an int or a float, as found
     if kind == "str":
@@ -256,7 +222,7 @@ def checked_rows(
         values = {name: getattr(row, name) for name in FIXED} | header.fitted(row.columns)
         values |= {name: clean(values[name]) for name in ("id", "source", "model")}
         if not values["id"] or values["id"] in seen:
-            raise ArgumentError(f"id {values['id']!r} is empty or comes twice in one shard")
+            raise ArgumentError(f"id {quoted(values['id'])} is empty or comes twice in one shard")
         seen.add(values["id"])
         header.dac(row)
         yield values, row
@@ -272,7 +238,7 @@ def about_of(
     try:
         return id, header.fitted({key: values.get(key) for key in header.columns})
     except (ArgumentError, TypeError) as error:
-        raise ShardError(f"{path}: row {id[:80]!r}: {error}") from error
+        raise ShardError(f"{path}: row {quoted(id)}: {error}") from error
 
 
 def row_of(
@@ -282,10 +248,10 @@ def row_of(
 
     Raises ShardError, naming the path and the row's id, for one that cannot be what it says.
     """
-    name = f"{path}: row {str(values.get('id'))[:80]!r}"
+    name = f"{path}: row {quoted(values.get('id'))}"
     plain = {key: checked_value(values.get(key), kind, key, name) for key, kind in FIXED.items()}
     if plain["fingerprint"] != header.fingerprint:
-        raise ModelMismatch(name, f"another model ({plain['fingerprint'][:8]})", _called(header))
+        raise ModelMismatch(name, called(plain["model"], plain["fingerprint"]), header.called)
     columns = {key: values.get(key) for key in header.columns}
     shape = (plain["channels"], plain["n_codebooks"], plain["frames"])
     check_size(shape, codes.size, name)
@@ -302,7 +268,7 @@ def checked_value(value: Any, kind: type, key: str, name: str) -> Any:
     if kind is float and isinstance(value, int) and abs(value) < 2**63:
         value = float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise ShardError(f"{name}: its {key} is {str(value)[:40]!r}")
+        raise ShardError(f"{name}: its {key} is {quoted(value)}")
     return value
 
 

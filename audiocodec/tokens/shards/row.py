@@ -53,7 +53,6 @@ class TokenRow:
         """The row of a .dac file. Its tags are not kept; ShardHeader.dac() is the way back."""
         header = dac.header
         channels, n_codebooks, frames = dac.codes.shape
-        whole = frames * header.hop * header.sample_rate // header.model_rate
         return cls(
             id=id,
             source=source,
@@ -61,7 +60,7 @@ class TokenRow:
             channels=channels,
             n_codebooks=n_codebooks,
             frames=frames,
-            n_samples=whole if header.n_samples is None else header.n_samples,
+            n_samples=dac.extent()[0],
             codes=dac.codes.astype(np.uint16, copy=False),
             model=header.model,
             fingerprint=header.fingerprint,

@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from audiocodec.errors import ArgumentError
+from audiocodec.errors import ArgumentError, quoted
 from audiocodec.files import output_file
 from audiocodec.tokens.shards.header import (
     MAX_CODES,
@@ -104,7 +104,7 @@ class SafetensorsShard(Shard):
 
     def _sliced(self, i: int, start: int, stop: int) -> np.ndarray:
         values = self._file.rows[i]
-        name = f"{self.path}: row {values['id'][:80]!r}"
+        name = f"{self.path}: row {quoted(values['id'])}"
         with self._errors():
             tensor = self._file.tensors.get_slice(values["id"])
             shape = tuple(tensor.get_shape())
@@ -141,4 +141,4 @@ def _check_place(row: Any, name: str) -> None:
         raise ShardError(f"{name}: is not an object")
     checked_value(row.get("id"), str, "id", name)
     if not 0 <= checked_value(row.get("frames"), int, "frames", name) < 2**32:
-        raise ShardError(f"{name}: its frames are {row['frames']}")
+        raise ShardError(f"{name}: its frames are {quoted(row['frames'])}")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.errors import ArgumentError, CodecError, one_line
 from audiocodec.tokens.shards.header import ShardError, ShardHeader
 from audiocodec.tokens.shards.row import TokenRow, Value
 
@@ -119,7 +119,7 @@ def shard_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
         raise
     except caught as error:
         reason = getattr(error, "strerror", None) or error
-        line = " ".join(str(reason).split())[:200] or type(error).__name__
+        line = one_line(reason) or type(error).__name__
         raise ShardError(f"{path}: cannot be read as a shard of tokens: {line}") from error
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
+from audiocodec.errors import one_line
+
 MAX_HEADER_BYTES = 2**16  # of a long name or a pax header; tarfile itself has no limit
 
 
@@ -48,7 +50,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
             raise TarError("a header is damaged")
     except _ERRORS as error:
         reason = getattr(error, "strerror", None) or error
-        raise TarError(" ".join(str(reason).split()) or type(error).__name__) from error
+        raise TarError(one_line(reason) or type(error).__name__) from error
 
 
 _ERRORS = (

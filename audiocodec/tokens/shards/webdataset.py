@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audiocodec.container import DacFile, Reader
-from audiocodec.errors import ContainerError
+from audiocodec.errors import ContainerError, printable, quoted
 from audiocodec.files import open_binary, output_file
 from audiocodec.tokens.shards.header import (
     MAX_CODES,
@@ -99,7 +99,7 @@ class TarShard(Shard):
                 found = {member.name[len(key) :]: member for member in group}
                 if not {".dac", ".json"} <= found.keys():
                     raise ShardError(
-                        f"{self.path}: is no shard of tokens: {key[:80]!r} is not a .dac with a "
+                        f"{self.path}: is no shard of tokens: {quoted(key)} is not a .dac with a "
                         ".json"
                     )
                 index.append((found[".dac"], found[".json"]))
@@ -122,7 +122,7 @@ class TarShard(Shard):
         file.close()
 
     def _name(self, i: int, part: int) -> str:
-        return f"{self.path}/{self._index[i][part].name[:120]}"
+        return f"{self.path}/{printable(self._index[i][part].name[:120])}"
 
     def _section(self, i: int, part: int) -> Section:
         """The .dac (0) or the .json (1) of a row."""
