@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,18 +19,22 @@ import audiocodec
 from audiocodec import Audio, Codec, CodecError, DacFile
 from audiocodec.audio import open_audio, resampled
 from audiocodec.codec import LostAudioWarning
-from audiocodec.container import Header, Reader, Writer
+from audiocodec.container import Block, Header, Reader, Writer
+from audiocodec.container.records import block_bytes
 from audiocodec.errors import (
     ArgumentError,
     AudioError,
     CodesError,
+    ContainerError,
     DamagedBlock,
     DamagedHeader,
     ModelMismatch,
+    OutputError,
     OutputExists,
 )
 from audiocodec.model.network import DAC
 from tests.conftest import noise
+from tests.container.test_published import content, saved
 
 
 def sound(n_samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -590,7 +595,133 @@ def test_a_live_file_without_a_length(small):
     assert small.decompress(file).samples.shape == (100_000, 1)
 
 
+def test_a_file_in_hand_is_decoded_from_its_codes(small, tmp_path, monkeypatch):
+    """Like the file, in whole and in part, and without becoming one on the way."""
+    held = small.compress(sound(70_000, 2), sample_rate=44100)
+    held.save(tmp_path / "x.dac")
+    monkeypatch.setattr(DacFile, "to_bytes", None)
+    for part in ({}, {"start": 0.7, "duration": 0.3}, {"n_codebooks": 2}, {"recover": True}):
+        from_disk = small.decompress(tmp_path / "x.dac", **part).samples
+        np.testing.assert_array_equal(small.decompress(held, **part).samples, from_disk)
+
+
+def test_a_long_file_in_hand_is_decoded_piece_by_piece(small):
+    """Whatever integers the codes are."""
+    codes = np.random.default_rng(0).integers(0, 1024, (1, 9, 1100))
+    header = replace(small.compress(sound(1), sample_rate=44100).header, n_samples=None)
+    samples = small.decompress(DacFile(header, codes)).samples
+    whole = small.decode(codes)[0].T / np.float32(header.gain)
+    np.testing.assert_allclose(samples, whole, atol=1e-5)
+
+
+def test_the_model_that_a_file_names(tmp_path, small):
+    """Is loaded by its name, from a path, an open file or a file in hand."""
+    tiny = Codec.from_pretrained(device="cpu")
+    held = tiny.compress(sound(5000), sample_rate=44100)
+    held.save(tmp_path / "x.dac")
+    with open(tmp_path / "x.dac", "rb") as file:
+        for source in (tmp_path / "x.dac", file, held):
+            codec = Codec.for_file(source, device="cpu")
+            assert codec.space == tiny.space
+            assert codec.decompress(source).samples.shape == (5000, 1)
+
+
+def test_a_file_that_names_no_known_model_loads_none(data, small):
+    """Or names one that did not make it."""
+    held = small.compress(sound(5000), sample_rate=44100)
+    with pytest.raises(ContainerError, match="made with model 'small'; give its place"):
+        Codec.for_file(held)
+    with pytest.raises(ContainerError, match="do not say which model"):
+        Codec.for_file(data / "published/dac_44khz_small_short.dac")
+    pretended = DacFile(replace(held.header, model="tiny_44khz"), held.codes)
+    with pytest.raises(ModelMismatch, match="tiny_44khz"):
+        Codec.for_file(pretended, device="cpu")
+
+
+def test_what_recovery_leaves_out_at_the_end_is_told(small):
+    """In seconds; of a stream whose length was never known too."""
+    file = small.compress(sound(10 * 44_100), sample_rate=44100)
+    raw = file.to_bytes()
+    live = io.BytesIO()
+    with Writer(live, replace(file.header, n_samples=None)) as writer:
+        writer.write(file.codes)
+    for whole, stop in ((raw, r"10\.00 s"), (live.getvalue(), "its end")):
+        cut = io.BytesIO(whole[: len(whole) // 2])
+        with pytest.warns(LostAudioWarning, match=rf"3\.72 s to {stop} is missing"):
+            small.decompress(cut, recover=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # all is there but the end record, and more than is wanted
+        small.decompress(io.BytesIO(raw[:-20]), recover=True)
+        small.decompress(cut, recover=True, duration=1)
+
+
+def claiming(header, *first_frames):
+    """A file of one frame at each place, and of the length that they claim."""
+    codes = np.zeros((header.channels, header.n_codebooks, 1), np.uint16)
+    blocks = [block_bytes(Block(first, codes), header) for first in first_frames]
+    return header.to_bytes() + b"".join(blocks)
+
+
+@pytest.mark.parametrize("first_frames", [(2**17,), (0, 2**18), (0, *range(3, 2**17, 2**12))])
+@pytest.mark.parametrize("fields", [{}, {"channels": 8, "sample_rate": 768_000}])
+def test_recovery_makes_no_more_silence_than_there_is_sound(small, first_frames, fields):
+    """A few bytes that claim hours give a few frames."""
+    header = replace(small.compress(sound(1), sample_rate=44100).header, **fields, n_samples=None)
+    raw = claiming(header, *first_frames)
+    n_samples, n_frames = Reader(io.BytesIO(raw)).extent(recover=True)
+    assert n_frames <= 2 * len(first_frames)
+    assert n_samples <= header.samples_of(2 * len(first_frames))
+
+
+def test_silence_that_does_not_fit_the_disk_is_refused_beforehand(small, tmp_path, monkeypatch):
+    """With both numbers, and no file is begun."""
+    whole = small.compress(sound(4 * 44_100, 2), sample_rate=44100).to_bytes()
+    raw = bytearray(whole)
+    raw[len(raw) // 2] ^= 1
+    usage = SimpleNamespace(free=10_000)
+    monkeypatch.setattr("audiocodec.files.shutil.disk_usage", lambda path: usage)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LostAudioWarning)
+        with pytest.raises(OutputError, match=r"x\.wav: 0\.0 GB would be written"):
+            small.decompress(io.BytesIO(raw), tmp_path / "x.wav", recover=True)
+        assert not list(tmp_path.iterdir())
+        small.decompress(io.BytesIO(raw), io.BytesIO(), recover=True)
+        small.decompress(io.BytesIO(whole[:-30]), tmp_path / "y.wav", recover=True, duration=1)
+
+
 # Published files
+
+
+@pytest.mark.parametrize("padding", [True, False])
+@pytest.mark.parametrize("chunk_length", [100, 50_000])
+def test_published_codes_beyond_the_length_are_not_decoded(small, padding, chunk_length):
+    """900 KB of codes that claim 1,000 samples cost as much time as the samples do."""
+    codes = np.zeros((1, 9, 50_000), np.uint16)
+    fields = {"original_length": 1000, "padding": padding, "chunk_length": chunk_length}
+    pushed = []
+    new_stream = small._windows
+
+    def counting(channels, padded):
+        stream = new_stream(channels, padded)
+        push = stream.push
+        stream.push = lambda window: pushed.append(window.shape[-1]) or push(window)
+        return stream
+
+    small._windows = counting
+    try:
+        decoded = small.decompress(io.BytesIO(saved(content(codes, **fields))))
+    finally:
+        del small._windows
+    assert decoded.samples.shape == (1000, 1)
+    assert sum(pushed) <= 2 + 2 * small.config.decoder_context
+
+
+def test_published_windows_without_sound_are_refused(small):
+    """Shorter than the context of the decoder, which takes no padding there."""
+    codes = np.zeros((1, 9, 3000), np.uint16)
+    raw = saved(content(codes, original_length=10**6, padding=False, chunk_length=1))
+    with pytest.raises(ContainerError, match="windows of 1 frames are too short"):
+        small.decompress(io.BytesIO(raw))
 
 
 @pytest.mark.parametrize(
