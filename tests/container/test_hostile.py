@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from audiocodec.container import Block, DacFile, Reader, read_published
-from audiocodec.container.records import END_MARKER, block_bytes
+from audiocodec.container.records import BLOCK, END_MARKER, block_bytes, read_block
 from audiocodec.errors import CodesError, ContainerError
 from tests.container.samples import EXAMPLE, HEADER, Pipe, header_of, random_codes, written
 
@@ -82,6 +82,18 @@ def test_declared_sizes_take_no_memory(make, raw):
             DacFile.from_bytes(raw)
         with suppress(ContainerError):
             Reader(make(raw)).check()
+
+
+def test_a_large_block_takes_a_few_times_its_bytes():
+    """Of 16 bits a code, as of ten: written and read."""
+    for codebook_size in (1024, 65536):
+        header = header_of(4096, n_codebooks=255, codebook_size=codebook_size)
+        codes = random_codes(header, 4096)
+        with little_memory(5 * codes.nbytes):
+            raw = block_bytes(Block(0, codes), header)
+        with little_memory(5 * codes.nbytes):
+            block = read_block(raw[: BLOCK.size], io.BytesIO(raw[BLOCK.size :]), header)
+        assert np.array_equal(block.codes, codes)
 
 
 def nested(n_blocks, first_frame):
