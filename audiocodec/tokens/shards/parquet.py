@@ -30,7 +30,7 @@ from audiocodec.tokens.shards.header import (
     checked_rows,
     row_of,
 )
-from audiocodec.tokens.shards.pages import PageError, unpacked_bytes
+from audiocodec.tokens.shards.pages import Chunk, PageError, chunks
 from audiocodec.tokens.shards.row import TokenRow, Value
 from audiocodec.tokens.shards.shard import Shard, parsed, shard_errors
 
@@ -130,6 +130,7 @@ class _Opened:
 
     file: Any  # pyarrow.parquet.ParquetFile
     raw: BinaryIO  # the same file
+    chunks: list[list[Chunk]]  # of each row group
     number: int = -1
     group: Any = None  # pyarrow.Table
 
@@ -139,7 +140,8 @@ class ParquetShard(Shard):
 
     @cached_property
     def header(self) -> ShardHeader:
-        schema = self._file.file.schema_arrow
+        with self._errors():
+            schema = self._file.file.schema_arrow
         stored = (schema.metadata or {}).get(HEADER_KEY)
         if stored is None:
             raise ShardError(
@@ -203,7 +205,8 @@ class ParquetShard(Shard):
                 read_dictionary=texts,
                 page_checksum_verification=True,
             )
-        return _Opened(file, open_binary(self.path))
+            raw = open_binary(self.path)
+            return _Opened(file, raw, chunks(raw))
 
     def _close(self, file: _Opened) -> None:
         file.file.close(force=True)
@@ -211,7 +214,9 @@ class ParquetShard(Shard):
 
     def _errors(self) -> Any:
         pa, _ = load_pyarrow()
-        return shard_errors(self.path, pa.ArrowException, MemoryError, KeyError, EOFError)
+        return shard_errors(
+            self.path, pa.ArrowException, PageError, MemoryError, KeyError, EOFError
+        )
 
     def _read(self, groups: Iterable[int], columns: list[str]) -> Any:
         """Without threads, which do not outlive the fork of a DataLoader."""
@@ -258,24 +263,23 @@ class ParquetShard(Shard):
 
         Raises ShardError where one holds more values than its rows, or their codes, are.
         """
-        group = self._file.file.metadata.row_group(number)
+        n_rows = int(self._starts[number + 1] - self._starts[number])
         n_bytes = n_unpacked = 0
-        for chunk in map(group.column, range(group.num_columns)):
-            path = chunk.path_in_schema
-            name = "codes" if path.startswith("codes.") else path
+        for chunk in self._file.chunks[number]:
+            name = "codes" if chunk.name.startswith("codes.") else chunk.name
             if name not in columns:
                 continue
-            most = group.num_rows + (n_codes if name == "codes" else 0)
-            if chunk.num_values > most:
+            most = n_rows + (n_codes if name == "codes" else 0)
+            if chunk.n_values > most:
                 raise ShardError(
-                    f"{self.path}: {chunk.num_values} values of {quoted(path)} in "
-                    f"{group.num_rows} rows, which make {most:.0f} at most"
+                    f"{self.path}: {chunk.n_values} values of {quoted(chunk.name)} in {n_rows} "
+                    f"rows, which make {most:.0f} at most"
                 )
             try:
-                n_unpacked += unpacked_bytes(self._file.raw, chunk)
+                n_unpacked += chunk.unpacked_bytes(self._file.raw)
             except PageError as error:
-                raise ShardError(f"{self.path}: {quoted(path)} cannot be read: {error}") from error
-            n_bytes += chunk.total_compressed_size
+                raise ShardError(f"{self.path}: {quoted(name)} cannot be read: {error}") from error
+            n_bytes += chunk.n_bytes
         return n_bytes, n_unpacked
 
     def _values(self, k: int, names: Iterable[str]) -> dict[str, Any]:

@@ -4,9 +4,9 @@ import io
 import json
 import tarfile
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import SimpleNamespace
 
 import hypothesis.strategies as st
 import numpy as np
@@ -19,7 +19,7 @@ from safetensors.numpy import save_file
 from audiocodec.errors import CodecError, ContainerError
 from audiocodec.tokens.shards import ShardError, open_shards, write_shard
 from audiocodec.tokens.shards import parquet as parquet_shards
-from audiocodec.tokens.shards.pages import PageError, pages, unpacked_bytes
+from audiocodec.tokens.shards.pages import PageError, chunks, pages
 from tests.tokens.shards.samples import HEADER, ROWS, SUFFIXES, row_of, same
 
 EACH = pytest.mark.parametrize("suffix", SUFFIXES)
@@ -167,11 +167,15 @@ def test_parquet_that_declares_too_much(tmp_path, monkeypatch):
     refused(tmp_path / "x.parquet", "300 codes")
 
 
+POOLS = []  # Arrow's buffers refer to the pool that they came from
+
+
 @contextmanager
 def arrow_takes_at_most(n_bytes):
     """Fails if Arrow takes more memory at once."""
     before = pa.default_memory_pool()
     pool = pa.proxy_memory_pool(before)
+    POOLS.append(pool)
     pa.set_memory_pool(pool)
     try:
         yield
@@ -234,7 +238,7 @@ BOMBS = {
             row_of(frames=1), n_rows=100, text=["y" * 10**5 + str(i) for i in range(100)]
         ),
         {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}},
-        "'text' cannot be read: it is encoded by DELTA_BYTE_ARRAY",
+        "'text' cannot be read: its encoding is DELTA_BYTE_ARRAY",
     ),
 }
 
@@ -253,22 +257,40 @@ def test_pages_that_hold_more_than_the_footer_says(tmp_path):
     """pyarrow decodes what the header of a page says, so that is what is counted."""
     path = tmp_path / "x.parquet"
     pq.write_table(table_of(row_of(frames=20), codes=equal_codes(10**5)), path)
-    group = pq.read_metadata(path).row_group(0)
-    columns = [group.column(i) for i in range(group.num_columns)]
-    (chunk,) = [one for one in columns if one.path_in_schema.startswith("codes")]
-    names = "data_page_offset dictionary_page_offset has_dictionary_page total_compressed_size"
-    told = {name: getattr(chunk, name) for name in names.split()}
     with open(path, "rb") as file:
-        assert 0 < unpacked_bytes(file, SimpleNamespace(**told, num_values=10**5)) < 10**6
+        (group,) = chunks(file)
+        (chunk,) = [one for one in group if one.name.startswith("codes")]
+        assert chunk.n_values == 10**5
+        assert 0 < chunk.unpacked_bytes(file) < 10**6
         with pytest.raises(PageError, match="hold 100000 values, and not 60"):
-            unpacked_bytes(file, SimpleNamespace(**told, num_values=60))
+            replace(chunk, n_values=60).unpacked_bytes(file)
 
 
 @given(raw=st.binary(max_size=60))
 def test_headers_of_pages_are_bytes_of_anyone(raw):
-    """Whatever stands there, it is pages or one error, and never a loop."""
+    """Whatever stands there, it is pages or one error, and never a loop; so are footers."""
     with suppress(PageError):
         assert len(list(pages(io.BytesIO(raw), 0, len(raw)))) <= len(raw)
+    with suppress(PageError):
+        chunks(io.BytesIO(raw + len(raw).to_bytes(4, "little") + b"PAR1"))
+
+
+def test_the_footer_is_read_as_pyarrow_reads_it(tmp_path):
+    """The same places and numbers for every column."""
+    path = tmp_path / "x.parquet"
+    write_shard(path, ROWS, HEADER)
+    pq.write_table(pq.read_table(path), path, row_group_size=2)
+    metadata = pq.read_metadata(path)
+    with open(path, "rb") as file:
+        groups = chunks(file)
+    assert len(groups) == metadata.num_row_groups == 3
+    for number, group in enumerate(groups):
+        told = metadata.row_group(number)
+        for chunk, column in zip(group, map(told.column, range(told.num_columns)), strict=True):
+            start = min(column.data_page_offset, column.dictionary_page_offset or 2**60)
+            expected = (column.path_in_schema, column.num_values, start)
+            assert (chunk.name, chunk.n_values, chunk.start) == expected
+            assert chunk.n_bytes == column.total_compressed_size
 
 
 def test_parquet_of_many_writers_is_read(tmp_path):
