@@ -90,7 +90,7 @@ def pages(file: BinaryIO, start: int, n_bytes: int) -> Iterator[Page]:
     position, stop = start, start + n_bytes
     while position < stop:
         file.seek(position)
-        header = _Thrift(file.read(MAX_HEADER_BYTES))
+        header = _Thrift(file.read(min(MAX_HEADER_BYTES, stop - position)))
         fields = header.struct(PAGE)
         kind, unpacked, packed = (fields.get(i, -1) for i in (1, 2, 3))
         position += header.position + packed

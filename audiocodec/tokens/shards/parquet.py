@@ -9,7 +9,7 @@ by dictionary: about as many bits each as in a .dac file.
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -131,6 +131,7 @@ class _Opened:
     file: Any  # pyarrow.parquet.ParquetFile
     raw: BinaryIO  # the same file
     chunks: list[list[Chunk]]  # of each row group
+    checked: set[int] = field(default_factory=set)  # row groups that take no more than they may
     number: int = -1
     group: Any = None  # pyarrow.Table
 
@@ -228,7 +229,9 @@ class ParquetShard(Shard):
         opened = self._file
         if opened.number != number:
             columns = [*FIXED, "codes", *self.header.columns]
-            self._check_group(number, columns)
+            if number not in opened.checked:
+                self._check_group(number, columns)
+                opened.checked.add(number)
             with self._errors():
                 opened.group = self._read([number], columns)
             opened.number = number
