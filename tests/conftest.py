@@ -1,7 +1,13 @@
 """What many tests share: a small random model, noise, and where the data lies."""
 
 import io
+import os
 from pathlib import Path
+
+# ahead of torch, for this process and those it starts: the models are so small that threads cost
+# more than they give, and threads that spin while they wait cost most
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import pytest
 import torch
@@ -14,7 +20,7 @@ DATA = Path(__file__).with_name("data")
 
 settings.register_profile("audiocodec", deadline=None, max_examples=25, derandomize=True)
 settings.load_profile("audiocodec")
-torch.set_num_threads(1)  # the models are so small that threads cost more than they give
+torch.set_num_threads(1)
 
 
 def random_model(config: ModelConfig, seed: int = 0) -> DAC:

@@ -15,6 +15,7 @@ from audiocodec import __version__
 from audiocodec.cli.interrupts import INTERRUPTED, STOPPED, Interrupts
 from audiocodec.cli.messages import printable, say
 from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.threads import set_default_threads
 
 COMMANDS = {
     "encode": "compress sound files to .dac files",
@@ -113,3 +114,4 @@ def _settle() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"
     os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # our one line says what went wrong
+    set_default_threads()  # ahead of torch

@@ -26,6 +26,7 @@ from audiocodec.files import (
     stdin,
     stdout,
 )
+from audiocodec.threads import threads_for_each
 from audiocodec.workers import each_done, worker_pool
 
 PIPE = "-"
@@ -143,13 +144,13 @@ def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
 
 
 def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
-    n_threads = max(1, (os.cpu_count() or 1) // n_processes)
     form = "{n_fmt}/{total_fmt} files, {remaining} left"
     bar = tqdm(total=len(jobs), bar_format=form, disable=None)
     died = "given up: a worker process died (out of memory?); try fewer --jobs"
     failures: dict[Job, str | None] = {job: f"{job.source}: {died}" for job in jobs}
+    pool_of = worker_pool(n_processes, threads_for_each(n_processes))
     # a pool that is broken is left before it is told of: what waits for it might wait for ever
-    with suppress(BrokenProcessPool), bar, worker_pool(n_processes, n_threads) as pool:
+    with suppress(BrokenProcessPool), bar, pool_of as pool:
         for job, failure in each_done(pool, _attempt, jobs, work, debug):
             failures[job] = failure
             bar.update()

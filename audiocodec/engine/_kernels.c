@@ -207,9 +207,27 @@ static PyObject *tiles_out(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
+/* team(threads): OpenMP's pool of this thread grows to so many, which then wait for more to do. */
+static PyObject *team(PyObject *self, PyObject *args)
+{
+    Py_ssize_t threads;
+    if (!PyArg_ParseTuple(args, "n", &threads))
+        return NULL;
+    Py_BEGIN_ALLOW_THREADS
+#pragma omp parallel num_threads(threads)
+    {
+#if defined(__GNUC__)
+        __asm__ volatile(""); /* a region that does nothing might be left out */
+#endif
+    }
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {{"snake", snake, METH_VARARGS, NULL},
                                 {"tiles_in", tiles_in, METH_VARARGS, NULL},
                                 {"tiles_out", tiles_out, METH_VARARGS, NULL},
+                                {"team", team, METH_VARARGS, NULL},
                                 {NULL, NULL, 0, NULL}};
 static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_kernels", NULL, -1, methods};
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from audiocodec.engine.precision import Precision
-from audiocodec.engine.stream import Setting, stream_of
+from audiocodec.engine.spinning import SPINNING
+from audiocodec.engine.stream import Setting, Stream, stream_of
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.model.network import DAC
 from audiocodec.validation import check_int
@@ -84,8 +85,14 @@ class _Network:
         """The next block through the network, (B, C, T) -> float32 (B, C', what is complete)."""
         with self.precision.context(self.device):
             rows = x.transpose(1, 2).to(self._arithmetic.signal).split(self._n_together)
-            steps = [s.step(part, last) for s, part in zip(self._streams, rows, strict=True)]
+            steps = [self._item(s, part, last) for s, part in zip(self._streams, rows, strict=True)]
             return torch.cat(steps).transpose(1, 2).float()
+
+    def _item(self, stream: Stream, x: Tensor, last: bool) -> Tensor:
+        """The next rows of the signals that are computed together."""
+        if self.device.type == "cpu":
+            SPINNING.look()
+        return stream.step(x, last)
 
 
 class StreamEncoder(_Network):

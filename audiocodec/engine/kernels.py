@@ -38,6 +38,14 @@ def kind(device: torch.device) -> str:
     return "triton" if triton_works(device) else "torch"
 
 
+def form_team(n_threads: int) -> None:
+    """Let the caller's OpenMP team have so many threads, which then wait; where kernels are built.
+
+    They end with the caller's thread.
+    """
+    _kernels.team(n_threads)
+
+
 def triton_works(device: torch.device, products: torch.dtype | None = None) -> bool:
     """Whether Triton compiles the Snake for a device; a convolution in this type, where given.
 

@@ -21,6 +21,7 @@ from typing import TypeAlias
 
 from audiocodec.codec import Codec
 from audiocodec.errors import ArgumentError
+from audiocodec.threads import granted_cores
 from audiocodec.tokens.inputs import PathLike
 from audiocodec.tokens.jobs.encoding import Loading, PartDone
 from audiocodec.tokens.jobs.folder import Job, Part, Recipe, locked
@@ -188,19 +189,13 @@ def _header(codec: Codec) -> ShardHeader:
 
 def _processes(codec: Codec, workers: int, n_parts: int) -> int:
     if codec.device.type == "cpu":
-        return min(workers or _cores(), n_parts)
+        return min(workers or granted_cores(), n_parts)
     if workers > 1:
         raise ArgumentError(
             f"{workers} workers for one {codec.device.type} device; leave them out, or use the "
             "engine ray for several GPUs"
         )
     return 1
-
-
-def _cores() -> int:
-    """Those that we may use, where the system tells."""
-    usable = getattr(os, "sched_getaffinity", None)
-    return len(usable(0)) if usable else os.cpu_count() or 1
 
 
 def _summary(job: Job, parts: Sequence[Part]) -> Tokenized:

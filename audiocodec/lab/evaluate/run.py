@@ -31,6 +31,7 @@ from audiocodec.lab.evaluate.summary import ALL
 from audiocodec.lab.measures.usage import CodebookUsage
 from audiocodec.lab.systems.base import Unavailable
 from audiocodec.lab.systems.catalogue import SystemSpec, make_specs, matched_opus, model_spec
+from audiocodec.threads import granted_cores
 from audiocodec.workers import each_done, worker_pool
 
 PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "matplotlib")
@@ -280,4 +281,4 @@ def checked(plan: Plan) -> Plan:
         raise ArgumentError(f"--seconds {plan.seconds:g}; an excerpt needs some length")
     if not 8000 <= plan.sample_rate <= 192_000:
         raise ArgumentError(f"--rate {plan.sample_rate}; references have 8000 to 192000 Hz")
-    return replace(plan, jobs=plan.jobs or os.cpu_count() or 1)
+    return replace(plan, jobs=plan.jobs or granted_cores())

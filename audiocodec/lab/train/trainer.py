@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from audiocodec.engine.spinning import SPINNING
 from audiocodec.errors import CodecError
 from audiocodec.lab.train import distributed
 from audiocodec.lab.train.adversary import Adversary
@@ -97,6 +98,8 @@ class Trainer:
     def train_step(self) -> Figures:
         """One step; returns losses, gradient norms, learning rates. Raises TrainingDiverged."""
         start = time.perf_counter()
+        if self.device.type == "cpu":
+            SPINNING.look()
         playing = self.step >= self.settings.optimisation.adversary_from
         adversary = self.adversary if playing else None
         done = self._pass()
