@@ -40,18 +40,14 @@ from audiocodec.decompression import (
 )
 from audiocodec.engine import (
     BLOCK_FRAMES,
-    BatchEncoder,
-    Decoder,
-    Encoder,
+    Engine,
     Precision,
     StreamDecoder,
     StreamEncoder,
-    WindowDecoder,
-    WindowEncoder,
     as_tensor,
+    channels_hint,
     kernels,
     pick_device,
-    window_frames,
 )
 from audiocodec.errors import ArgumentError
 from audiocodec.files import (
@@ -96,11 +92,11 @@ class Codec:
     def __init__(
         self, model: DAC, name: str, device: str = "auto", precision: str = "exact"
     ) -> None:
-        self.precision = Precision(precision)
-        self.device = pick_device(device)
+        exactness, place = Precision(precision), pick_device(device)
         self.config: ModelConfig = model.config
         self.name, self.fingerprint = name, model.fingerprint()
-        self.model = model.eval().requires_grad_(False).to(self.device)
+        self.model = model.eval().requires_grad_(False).to(place)
+        self.engine = Engine(self.model, exactness)
 
     @classmethod
     def from_pretrained(
@@ -162,6 +158,21 @@ class Codec:
         )
 
     @property
+    def device(self) -> torch.device:
+        """Where the model runs."""
+        return self.engine.device
+
+    @property
+    def precision(self) -> Precision:
+        """How exact its arithmetic is."""
+        return self.engine.precision
+
+    def to(self, device: str | torch.device) -> "Codec":
+        """Move the model to a device; returns the codec. Raises ArgumentError."""
+        self.model.to(pick_device(device))
+        return self
+
+    @property
     def sample_rate(self) -> int:
         """Samples per second that encode() takes and decode() gives."""
         return self.config.sample_rate
@@ -198,13 +209,13 @@ class Codec:
         Source: arXiv 2306.06546, sections 3.1 and 3.2.
         """
         x = as_tensor(wav, "samples")
-        if x.ndim not in (1, 3) or 0 in x.shape:
+        if x.ndim not in (1, 3) or 0 in x.shape or channels_hint(x):
             raise ArgumentError(
                 f"samples are shaped {tuple(x.shape)}; they must be (batch, 1, n_samples) or "
-                "(n_samples,), and not empty"
+                "(n_samples,), and not empty" + channels_hint(x)
             )
         frames = self.config.n_frames(x.shape[-1])
-        stream = self._encoder(len(x) if x.ndim == 3 else 1, n_codebooks, frames)
+        stream = self.engine.encoder(len(x) if x.ndim == 3 else 1, n_codebooks, frames)
         codes = torch.cat([stream.push(x), stream.flush()], dim=-1)
         return codes.to(wav.device) if isinstance(wav, Tensor) else codes.numpy()
 
@@ -220,16 +231,7 @@ class Codec:
         by side, and never fills up one to the length of another.
         Raises ArgumentError for another shape, and for samples that are not finite.
         """
-        n_codebooks = self._checked_codebooks(n_codebooks)
-        if self.device.type != "cuda":
-            for signal in signals:
-                stream = self.stream_encoder(1, n_codebooks)
-                yield torch.cat([stream.push(signal), stream.flush()], dim=-1)[0]
-            return
-        together = BatchEncoder(self.model, n_codebooks, self.precision)
-        for signal in signals:
-            yield from together.push(signal)
-        yield from together.flush()
+        return self.engine.encode_many(signals, n_codebooks)
 
     def decode(self, codes: Wave, n_samples: int | None = None) -> Wave:
         """Turn codes into samples.
@@ -242,7 +244,7 @@ class Codec:
         Source: arXiv 2306.06546, section 3.1.
         """
         x = self.model.quantizer.checked(as_tensor(codes, "codes"))
-        stream = self._decoder(len(x), x.shape[-1])
+        stream = self.engine.decoder(len(x), x.shape[-1])
         wav = torch.cat([stream.push(x), stream.flush()], dim=-1)
         if n_samples is not None:
             most = x.shape[-1] * self.hop  # published models with odd strides give a little less
@@ -261,15 +263,14 @@ class Codec:
         in samples) at more cost; the codes may then differ from a file's in the last bit.
         Audio is encoded as it comes, without the level adjustment of compress().
         """
-        n_codebooks = self._checked_codebooks(n_codebooks)
-        return StreamEncoder(self.model, channels, n_codebooks, block_frames, self.precision)
+        return self.engine.stream_encoder(channels, n_codebooks, block_frames)
 
     def stream_decoder(self, channels: int = 1, block_frames: int = BLOCK_FRAMES) -> StreamDecoder:
         """Decode live: push(codes) -> samples, flush() -> the last samples.
 
         channels: signals side by side; push takes (channels, n_codebooks, any number).
         """
-        return StreamDecoder(self.model, channels, block_frames, self.precision)
+        return self.engine.stream_decoder(channels, block_frames)
 
     # Files
 
@@ -316,6 +317,8 @@ class Codec:
         Memory does not grow with the length, unless the DacFile is returned.
         """
         _check_apart(source, target)
+        if isinstance(source, Tensor) and source.dtype == torch.bfloat16:  # numpy has no such type
+            source = source.float()
         with (
             open_audio(source, sample_rate, track=track) as audio,
             _binary_output(target, overwrite) as file,
@@ -323,7 +326,7 @@ class Codec:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
             header = self.header_for(audio, measured, n_used, tags)
-            stream = self._encoder(audio.channels, n_used, header.n_frames)
+            stream = self.engine.encoder(audio.channels, n_used, header.n_frames or 0)
             pieces = codes_of(model_blocks(audio, header), header, stream, progress)
             if file is None:
                 return DacFile(header, np.concatenate(list(pieces), axis=-1))
@@ -436,17 +439,9 @@ class Codec:
             self.save_pretrained(folder)
             return upload(Path(folder), repo_id, private, token)
 
-    def _checked_codebooks(self, n_codebooks: int | None) -> int:
-        if n_codebooks is None:
-            return self.n_codebooks
-        n_codebooks = check_int(n_codebooks, "n_codebooks")
-        if not 1 <= n_codebooks <= self.n_codebooks:
-            raise ArgumentError(f"{n_codebooks} codebooks; {self.name} has 1 to {self.n_codebooks}")
-        return n_codebooks
-
     def _chosen_codebooks(self, n_codebooks: int | None, kbps: float | None, channels: int) -> int:
         if kbps is None:
-            return self._checked_codebooks(n_codebooks)
+            return self.engine.checked_codebooks(n_codebooks)
         if n_codebooks is not None:
             raise ArgumentError("give either a number of codebooks or a bit rate, not both")
         each = self.config.kbps_of(1) * channels
@@ -460,27 +455,9 @@ class Codec:
     def _decoded(self, dac: AnyFile, part: Part) -> Decoded:
         """Start decoding a .dac file of either kind, if it is this model's."""
         if isinstance(dac, PublishedFile):
-            return decoded_published(dac, self._windows, self.config, part)
+            return decoded_published(dac, self.engine.decode_many, self.config, part)
         self.space.check_same(dac.header, dac.path)
-        return decoded(dac, self._decoder, self.config, part)
-
-    def _encoder(self, channels: int, n_codebooks: int | None, n_frames: int | None) -> Encoder:
-        """For so many frames that are not live: a GPU encodes many windows at a time."""
-        if self.device.type != "cuda":
-            return self.stream_encoder(channels, n_codebooks)
-        n_codebooks = self._checked_codebooks(n_codebooks)
-        window = window_frames(n_frames or 0, channels)
-        return WindowEncoder(self.model, channels, n_codebooks, self.precision, window)
-
-    def _decoder(self, channels: int, n_frames: int) -> Decoder:
-        whole_hops = self.config.decoded_length(1) == self.hop
-        if self.device.type != "cuda" or not whole_hops:
-            return self.stream_decoder(channels)
-        window = window_frames(n_frames, channels)
-        return WindowDecoder(self.model, channels, self.precision, window)
-
-    def _windows(self, channels: int, padded: bool) -> StreamDecoder:
-        return StreamDecoder(self.model, channels, precision=self.precision, padded=padded)
+        return decoded(dac, self.engine.decoder, self.config, part)
 
 
 def _check_apart(source: object, target: object) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from audiocodec.audio import AudioSource, LoudnessMeter, normalizing_gain, resampled
 from audiocodec.container import Header
-from audiocodec.engine import Encoder
+from audiocodec.engine import AnyEncoder
 from audiocodec.errors import AudioError
 
 SMALLEST_GAIN = 1e-20  # what needs less is no sound
@@ -63,7 +63,7 @@ def model_blocks(audio: AudioSource, header: Header) -> Iterator[np.ndarray]:
 
 
 def codes_of(
-    blocks: Iterable[np.ndarray], header: Header, stream: Encoder, progress: Progress | None
+    blocks: Iterable[np.ndarray], header: Header, stream: AnyEncoder, progress: Progress | None
 ) -> Iterator[np.ndarray]:
     """Encode model_blocks(); yields uint16 (channels, n_codebooks, some frames), in order."""
     n_total = header.n_model_samples or 0

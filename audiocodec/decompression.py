@@ -15,7 +15,7 @@ import torch
 from audiocodec.audio import LoudnessMeter, input_range, resampled, resampled_length
 from audiocodec.compression import Progress
 from audiocodec.container import DacFile, PublishedFile, Reader
-from audiocodec.engine import Decoder, StreamDecoder
+from audiocodec.engine import AnyDecoder
 from audiocodec.errors import ArgumentError, ContainerError, quoted
 from audiocodec.model.config import ModelConfig
 from audiocodec.validation import check_float, check_int
@@ -24,6 +24,7 @@ from audiocodec.weights.registry import KNOWN_MODELS
 OurFile = Reader | DacFile  # on disk, or in hand
 AnyFile = OurFile | PublishedFile
 Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
+DecodeMany = Callable[[Iterable[torch.Tensor], bool], Iterator[torch.Tensor]]  # of an Engine
 
 
 class LostAudioWarning(UserWarning):
@@ -103,7 +104,7 @@ class Decoded:
 
 def decoded(
     reader: OurFile,
-    new_stream: Callable[[int, int], Decoder],
+    new_stream: Callable[[int, int], AnyDecoder],
     config: ModelConfig,
     part: Part,
 ) -> Decoded:
@@ -181,7 +182,7 @@ def _steps(
 
 def _decoded_frames(
     reader: OurFile,
-    new_stream: Callable[[int, int], Decoder],
+    new_stream: Callable[[int, int], AnyDecoder],
     config: ModelConfig,
     part: Part,
     first: int,
@@ -203,7 +204,7 @@ def _decoded_frames(
 class _Run:
     """Frames without a gap, through one decoder stream."""
 
-    def __init__(self, stream: Decoder, config: ModelConfig, channels: int) -> None:
+    def __init__(self, stream: AnyDecoder, config: ModelConfig, channels: int) -> None:
         self.stream, self.hop, self.channels = stream, config.hop, channels
         self.n_missing = 0  # samples of the frames that have been pushed
 
@@ -265,10 +266,7 @@ def _reported(pieces: Pieces, progress: Progress, n_total: int) -> Pieces:
 
 
 def decoded_published(
-    file: PublishedFile,
-    new_stream: Callable[[int, bool], StreamDecoder],
-    config: ModelConfig,
-    part: Part,
+    file: PublishedFile, decode_many: DecodeMany, config: ModelConfig, part: Part
 ) -> Decoded:
     """Decode a file of the published tool to what that tool decodes, with its exact length.
 
@@ -279,7 +277,7 @@ def decoded_published(
     part.check_codebooks(file.codes.shape[1])
     model_rate = config.sample_rate
     n_total = resampled_length(file.n_samples, file.sample_rate, model_rate)
-    windows = _windows(file, new_stream, config, part, n_total)
+    windows = _windows(file, decode_many, config, part, n_total)
     if part.progress:
         windows = _reported(windows, part.progress, n_total)
     samples = np.concatenate(list(windows))
@@ -300,11 +298,7 @@ def decoded_published(
 
 
 def _windows(
-    file: PublishedFile,
-    new_stream: Callable[[int, bool], StreamDecoder],
-    config: ModelConfig,
-    part: Part,
-    n_total: int,
+    file: PublishedFile, decode_many: DecodeMany, config: ModelConfig, part: Part, n_total: int
 ) -> Pieces:
     """The windows that begin before the end of the sound, `n_total` samples at the model's rate.
 
@@ -312,12 +306,12 @@ def _windows(
     that holds more codes than that costs no more time.
     """
     longest = -(-n_total // config.hop) + 2 * config.decoder_context
-    for first in range(0, file.codes.shape[-1], file.chunk_length):
-        stop = first + min(file.chunk_length, longest)
-        window = file.codes[:, : part.n_codebooks, first:stop].astype(np.int64)
-        stream = new_stream(file.channels, file.padding)
-        parts = [stream.push(torch.from_numpy(window)), stream.flush()]
-        samples = torch.cat(parts, dim=-1)[:, 0].T.numpy().copy()
+    firsts = range(0, file.codes.shape[-1], file.chunk_length)
+    lengths = min(file.chunk_length, longest)
+    codes = (file.codes[:, : part.n_codebooks, one : one + lengths] for one in firsts)
+    windows = (torch.from_numpy(window.astype(np.int64)) for window in codes)
+    for decoded_window in decode_many(windows, file.padding):
+        samples = decoded_window[:, 0].T.numpy().copy()
         if not len(samples):
             raise ContainerError(
                 f"{file.path}: its windows of {file.chunk_length} frames are too short to decode"

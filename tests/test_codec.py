@@ -21,6 +21,7 @@ from audiocodec.audio import open_audio, resampled
 from audiocodec.codec import LostAudioWarning
 from audiocodec.container import Block, Header, Reader, Writer
 from audiocodec.container.records import block_bytes
+from audiocodec.engine import Engine
 from audiocodec.errors import (
     ArgumentError,
     AudioError,
@@ -796,8 +797,14 @@ print(sorted({"sympy", "torch._dynamo"} & (set(sys.modules) - before)))
 def windowed(small) -> Codec:
     """Takes the ways that are meant for CUDA, on the CPU."""
     codec = copy.copy(small)
-    codec.device = torch.device("cuda")
+    codec.engine = WindowedEngine(codec.model, codec.precision)
     return codec
+
+
+class WindowedEngine(Engine):
+    """Of a GPU, wherever it runs."""
+
+    in_windows = True
 
 
 @pytest.mark.parametrize("n_samples", [1, 30_000, 1_100_000])
@@ -812,3 +819,48 @@ def test_a_gpu_gives_the_same_codes_and_sound(small, windowed, n_samples):
     assert np.array_equal(file.codes, codes.numpy())
     found = torch.from_numpy(windowed.decompress(file).samples.T[:, None].copy())
     torch.testing.assert_close(found, expected, atol=2e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_model_in_another_type_encodes_and_decodes(small, dtype):
+    """As `codec.model.half()` makes it; live audio, too. Float64 gives nearly the same codes."""
+    codec = Codec(copy.deepcopy(small.model).to(dtype), "other", device="cpu")
+    wav = noise(3 * 512, 2)
+    codes = codec.encode(wav)
+    assert codes.shape == (2, 9, 3)
+    assert codes.dtype == torch.int64
+    decoded = codec.decode(codes)
+    assert decoded.dtype == torch.float32
+    assert decoded.isfinite().all()
+    encoder, decoder = codec.stream_encoder(2), codec.stream_decoder(2)
+    live = torch.cat(
+        [encoder.push(wav[..., :700]), encoder.push(wav[..., 700:]), encoder.flush()], -1
+    )
+    assert torch.equal(live, codes)
+    assert torch.equal(torch.cat([decoder.push(codes), decoder.flush()], -1), decoded)
+    if dtype == torch.float64:
+        assert (codes == small.encode(wav)).float().mean() > 0.95
+
+
+def test_a_codec_moves_as_a_module_does(small):
+    """codec.to(device) gives the codec; a device that is not there is an error of one line."""
+    codec = copy.copy(small)
+    assert codec.to("cpu") is codec
+    assert codec.to(torch.device("cpu")).device.type == "cpu"
+    with pytest.raises(ArgumentError, match="device 'abacus' cannot be used here"):
+        codec.to("abacus")
+
+
+def test_samples_of_bfloat16_are_compressed_as_they_are_encoded(small):
+    """numpy has no such type."""
+    samples = noise(2000)[0, 0].to(torch.bfloat16)
+    file = small.compress(samples, sample_rate=44100, normalize=False)
+    assert np.array_equal(file.codes[0], small.encode(samples).numpy()[0])
+
+
+def test_channels_are_items_of_the_batch(small):
+    """Stereo as (1, 2, n) is refused with the way to do it, live as well."""
+    for encode in (small.encode, small.stream_encoder().push):
+        with pytest.raises(ArgumentError, match=r"each channel is an item of the batch") as caught:
+            encode(noise(1000).expand(1, 2, 1000))
+        assert "reshape(-1, 1, 1000) makes (2, 1, 1000)" in str(caught.value)

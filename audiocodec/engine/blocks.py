@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from audiocodec.engine.inputs import CodeInput, SampleInput
 from audiocodec.engine.precision import Precision
 from audiocodec.engine.spinning import SPINNING
 from audiocodec.engine.stream import Setting, Stream, stream_of
-from audiocodec.errors import ArgumentError, CodesError
+from audiocodec.errors import ArgumentError
 from audiocodec.model.network import DAC
+from audiocodec.model.quantizer import ResidualQuantizer
 from audiocodec.validation import check_int
 
 if TYPE_CHECKING:
     import numpy as np
 
 BLOCK_FRAMES = 64  # activations of the widest layers stay near the size of a cache
-LOUDEST = 1e6  # full scale is 1; far beyond, float32 overflows within the networks
 
 
 class Regrouped:
@@ -59,10 +60,8 @@ class _Network:
     def __init__(
         self, model: DAC, network: nn.Module, batch: int, precision: Precision, padded: bool = True
     ) -> None:
-        if check_int(batch, "channels") < 1:
-            raise ArgumentError(f"{batch} channels; at least 1 is needed")
         weight = next(network.parameters())
-        self.batch, self.precision, self.device = batch, precision, weight.device
+        self.precision, self.device, self._weights = precision, weight.device, weight.dtype
         self.config, self.quantizer = model.config, model.quantizer
         self._arithmetic = precision.arithmetic(self.device, weight.dtype)
         # A CPU computes the items of a batch one by one: they stay in its caches, and their codes
@@ -70,16 +69,6 @@ class _Network:
         self._n_together = 1 if self.device.type == "cpu" else max(1, batch)
         setting = Setting(self._n_together, self._arithmetic, padded)
         self._streams = [stream_of(network, setting) for _ in range(0, batch, self._n_together)]
-        self.ended = False
-
-    def end(self) -> None:
-        """Nothing may be pushed from now on."""
-        self._check_open()
-        self.ended = True
-
-    def _check_open(self) -> None:
-        if self.ended:
-            raise ArgumentError("this stream has been flushed; open a new one for another signal")
 
     def step(self, x: Tensor, last: bool) -> Tensor:
         """The next block through the network, (B, C, T) -> float32 (B, C', what is complete)."""
@@ -110,11 +99,16 @@ class StreamEncoder(_Network):
         block_frames: int = BLOCK_FRAMES,
         precision: Precision | None = None,
     ) -> None:
+        self.input = SampleInput(batch)
         super().__init__(model, model.encoder, batch, precision or Precision())
         self.n_codebooks = n_codebooks or model.config.n_codebooks
         self.latency = checked_block(block_frames) * self.config.hop + self.config.encoder_reach
         self._samples = Regrouped(block_frames * self.config.hop, no_samples(batch).to(self.device))
-        self.n_samples = 0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples that have been pushed."""
+        return self.input.n_samples
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def push(self, samples: "Tensor | np.ndarray") -> Tensor:
@@ -124,37 +118,17 @@ class StreamEncoder(_Network):
         Raises ArgumentError for another shape, and for samples that are not finite or lie beyond
         a million times full scale.
         """
-        samples = self.checked(samples).to(self.device)
+        samples = self.input.checked(samples).to(self.device)
         blocks = self._samples.push(samples)
         codes = [self.encode_block(block, last=False).cpu() for block in blocks]
-        return torch.cat(codes, dim=-1) if codes else self.no_codes()
-
-    def checked(self, samples: "Tensor | np.ndarray") -> Tensor:
-        """The samples as float32 (B, 1, any number), counted. Raises ArgumentError."""
-        self._check_open()
-        samples = as_tensor(samples, "samples")
-        if samples.dim() == 1:
-            samples = samples[None, None]
-        if samples.shape[:-1] != (self.batch, 1) or not samples.is_floating_point():
-            raise ArgumentError(
-                f"samples are {samples.dtype} shaped {tuple(samples.shape)}; this stream wants "
-                f"floating point shaped ({self.batch}, 1, any number)"
-            )
-        samples = samples.to(torch.float32)  # ahead of the comparison: 1e6 is infinite in float16
-        if samples.numel() and not -LOUDEST <= samples.min() <= samples.max() <= LOUDEST:
-            raise ArgumentError(
-                f"NaN, infinity or more than {LOUDEST:g} times full scale among the "
-                f"{samples.shape[-1]} samples from {self.n_samples} on"
-            )
-        self.n_samples += samples.shape[-1]
-        return samples
+        return torch.cat([self._no_codes(), *codes], dim=-1)
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the signal: the codes that are left, zeros filling the last frame."""
-        self.end()
+        self.input.end()
         if not self.n_samples:
-            return self.no_codes()
+            return self._no_codes()
         rest = self._samples.rest()
         missing = -rest.shape[-1] % self.config.hop
         return self.encode_block(torch.nn.functional.pad(rest, (0, missing)), last=True).cpu()
@@ -164,13 +138,11 @@ class StreamEncoder(_Network):
         latents = self.step(block, last)
         with Precision().context(self.device):  # the look-up is always exact
             if not latents.shape[-1]:
-                return self.no_codes().to(self.device)
-            return self.quantizer.encode(latents, self.n_codebooks)
+                return self._no_codes().to(self.device)
+            return self.quantizer.encode(latents.to(self._weights), self.n_codebooks)
 
-    def no_codes(self) -> Tensor:
-        """Of no frames."""
-        shape = (self.batch, self.n_codebooks, 0)
-        return torch.zeros(shape, dtype=torch.int64, device="cpu")
+    def _no_codes(self) -> Tensor:
+        return no_codes(self.input.batch, self.n_codebooks)
 
 
 class StreamDecoder(_Network):
@@ -188,11 +160,10 @@ class StreamDecoder(_Network):
         precision: Precision | None = None,
         padded: bool = True,
     ) -> None:
+        self.input = CodeInput(batch, model.quantizer)
         super().__init__(model, model.decoder, batch, precision or Precision(), padded)
         self.latency = (checked_block(block_frames) + self.config.decoder_context) * self.config.hop
-        weight = model.quantizer.stages[0].out_proj.weight
-        empty = weight.new_zeros(batch, self.config.latent_dim, 0)
-        self._latents = Regrouped(block_frames, empty)
+        self._latents = Regrouped(block_frames, no_latents(model.quantizer, batch))
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def push(self, codes: "Tensor | np.ndarray") -> Tensor:
@@ -201,37 +172,38 @@ class StreamDecoder(_Network):
         The number of codebooks may change from push to push.
         Raises CodesError for codes that the model cannot have made.
         """
-        codes = self.checked(codes)
-        samples = [self.no_samples()]
+        codes = self.input.checked(codes)
+        samples = [no_samples(len(codes))]
         for part in codes.split(self._latents.size, dim=-1):  # few latents at a time
-            for block in self._latents.push(self.look_up(part)):
+            for block in self._latents.push(look_up(self.quantizer, part)):
                 samples.append(self.step(block, last=False).cpu())
         return torch.cat(samples, dim=-1)
 
     @torch.no_grad()  # not inference mode: codes are fed to models that train
     def flush(self) -> Tensor:
         """End the codes: the samples that are left."""
-        self.end()
+        self.input.end()
         return self.step(self._latents.rest(), last=True).cpu()
 
-    def checked(self, codes: "Tensor | np.ndarray") -> Tensor:
-        """The codes as int64 (B, n_codebooks, any number). Raises CodesError."""
-        self._check_open()
-        codes = self.quantizer.checked(as_tensor(codes, "codes"))
-        if len(codes) != self.batch:
-            raise CodesError(f"codes of {len(codes)} signals; this stream has {self.batch}")
-        return codes
 
-    def look_up(self, codes: Tensor) -> Tensor:
-        """Codes (B, n_codebooks, T) -> latents (B, D, T), on the device."""
-        if not codes.shape[-1]:
-            return self._latents.empty
-        with Precision().context(self.device):
-            return self.quantizer.decode(codes.to(self.device))
+def look_up(quantizer: ResidualQuantizer, codes: Tensor) -> Tensor:
+    """Codes (B, n_codebooks, T) -> latents (B, D, T), on the quantizer's device, always exact."""
+    if not codes.shape[-1]:
+        return no_latents(quantizer, len(codes))
+    device = quantizer.stages[0].out_proj.weight.device
+    with Precision().context(device):
+        return quantizer.decode(codes.to(device))
 
-    def no_samples(self) -> Tensor:
-        """Of no frames."""
-        return no_samples(self.batch)
+
+def no_latents(quantizer: ResidualQuantizer, batch: int) -> Tensor:
+    """(batch, D, 0) on the quantizer's device."""
+    weight = quantizer.stages[0].out_proj.weight
+    return weight.new_zeros(batch, len(weight), 0)
+
+
+def no_codes(batch: int, n_codebooks: int) -> Tensor:
+    """Int64 (batch, n_codebooks, 0) on the CPU."""
+    return torch.zeros(batch, n_codebooks, 0, dtype=torch.int64, device="cpu")
 
 
 def no_samples(batch: int) -> Tensor:
@@ -244,18 +216,3 @@ def checked_block(frames: int) -> int:
     if check_int(frames, "block_frames") < 1:
         raise ArgumentError(f"blocks of {frames} frames; at least 1 is needed")
     return frames
-
-
-def as_tensor(x: "Tensor | np.ndarray", what: str) -> Tensor:
-    """Arrays are copied: torch cannot share those that are read-only, reversed or foreign.
-
-    Raises ArgumentError for what is neither a tensor nor an array of numbers.
-    """
-    if isinstance(x, Tensor):
-        return x
-    if not hasattr(x, "astype"):
-        raise ArgumentError(f"{what} are a {type(x).__name__}; give a tensor or an array")
-    try:
-        return torch.as_tensor(x.astype(x.dtype.newbyteorder("="), order="C"), device="cpu")
-    except TypeError as error:
-        raise ArgumentError(f"{what} are of type {x.dtype}, which torch does not take") from error

@@ -159,7 +159,7 @@ def _capabilities() -> dict[str, object]:
     return told
 
 
-def pick_device(name: str) -> torch.device:
+def pick_device(name: str | torch.device) -> torch.device:
     """The device of a name; "auto" is CUDA, else MPS, else the CPU. Raises ArgumentError."""
     if name == "auto":
         if torch.cuda.is_available():

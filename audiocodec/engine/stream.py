@@ -19,9 +19,7 @@ from torch import Tensor, nn
 from audiocodec.engine.conv_layouts import pack
 from audiocodec.engine.kernels import SnakeRows
 from audiocodec.engine.precision import Arithmetic
-from audiocodec.model.decoder import Decoder, DecoderStage
-from audiocodec.model.encoder import Encoder, EncoderStage
-from audiocodec.model.layers import ResidualUnit, Snake, UpConv
+from audiocodec.model.layers import Chain, ResidualUnit, Snake, UpConv
 
 
 class Stream(Protocol):
@@ -198,8 +196,7 @@ def stream_of(network: nn.Module, setting: Setting) -> Stream:
         return SnakeStream(network)
     if isinstance(network, nn.Tanh):
         return PointStream(network)
-    if isinstance(network, nn.Sequential | Encoder | EncoderStage | Decoder | DecoderStage):
-        # Their parts are registered in the order in which the signal passes them.
+    if isinstance(network, nn.Sequential | Chain):  # the signal passes their parts in order
         return Row(list(_streams(list(network.children()), setting)))
     raise TypeError(f"no stream for {type(network).__name__}")
 

@@ -16,8 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch import Tensor
 
-from audiocodec.engine.blocks import StreamDecoder, StreamEncoder
+from audiocodec.engine.blocks import (
+    StreamDecoder,
+    StreamEncoder,
+    look_up,
+    no_codes,
+    no_samples,
+)
 from audiocodec.engine.cuda_graphs import CUDAGraphed
+from audiocodec.engine.inputs import CodeInput, SampleInput
 from audiocodec.engine.precision import Precision
 from audiocodec.model.network import DAC
 
@@ -109,18 +116,18 @@ class WindowEncoder:
         precision: Precision | None = None,
         window_frames: int = WINDOW_FRAMES,
     ) -> None:
-        self.open = partial(StreamEncoder, model, n_codebooks=n_codebooks, precision=precision)
-        self.stream = self.open(batch)  # knows what samples may be, and encodes none
+        self.input, self.device = SampleInput(batch), model.device
+        self.n_codebooks = n_codebooks or model.config.n_codebooks
         self.hop, reach = model.config.hop, model.config.encoder_reach
         context = -(-reach // self.hop) * self.hop
         self.cutter = WindowSplitter(window_frames * self.hop, context, max(1, WINDOWS // batch))
-        self.encode = CUDAGraphed(partial(_encoded, self.open))
+        self.encode = CUDAGraphed(_window_encoding(model, n_codebooks, precision))
         self.results = Results()
 
     @property
     def n_samples(self) -> int:
         """Samples that have been pushed."""
-        return self.stream.n_samples
+        return self.input.n_samples
 
     @torch.no_grad()
     def push(self, samples: "Tensor | np.ndarray") -> Tensor:
@@ -128,19 +135,19 @@ class WindowEncoder:
 
         Raises what StreamEncoder.push raises.
         """
-        x = on_device(self.stream.checked(samples), self.stream.device)
+        x = on_device(self.input.checked(samples), self.device)
         return self._codes(self.cutter.push(x))
 
     @torch.no_grad()
     def flush(self) -> Tensor:
         """End the signal: the codes that are left, zeros filling the last frame."""
-        self.stream.end()
+        self.input.end()
         self.cutter.fill(self.hop)
         codes = self._codes(self.cutter.end())
         return torch.cat([codes, *self.results.rest()], dim=-1)
 
     def _codes(self, cuts: Iterator[Cut]) -> Tensor:
-        parts = [self.stream.no_codes()]
+        parts = [no_codes(self.input.batch, self.n_codebooks)]
         for x, spans in cuts:
             spans = [(first // self.hop, n // self.hop) for first, n in spans]
             codes = in_turns(self.encode, x, self.hop * WINDOW_FRAMES + 2 * self.cutter.context)
@@ -161,12 +168,13 @@ class WindowDecoder:
         precision: Precision | None = None,
         window_frames: int = WINDOW_FRAMES,
     ) -> None:
-        self.open = partial(StreamDecoder, model, precision=precision)
-        self.stream = self.open(batch)  # knows what codes may be, and decodes none
+        self.input, self.quantizer = CodeInput(batch, model.quantizer), model.quantizer
         self.hop = model.config.hop
         context = model.config.decoder_context
         self.cutter = WindowSplitter(window_frames, context, max(1, WINDOWS // batch))
-        self.decode = CUDAGraphed(partial(_decoded, self.open))
+        self.decode = CUDAGraphed(
+            partial(_decoded, partial(StreamDecoder, model, precision=precision))
+        )
         self.results = Results()
 
     @torch.no_grad()
@@ -175,22 +183,22 @@ class WindowDecoder:
 
         Raises what StreamDecoder.push raises.
         """
-        checked = self.stream.checked(codes)
-        parts = [self.stream.no_samples()]
+        checked = self.input.checked(codes)
+        parts = [no_samples(len(checked))]
         at_once = max(1, WINDOWS * WINDOW_FRAMES // len(checked))  # latents take memory
         for part in checked.split(at_once, dim=-1):
-            parts.append(self._samples(self.cutter.push(self.stream.look_up(part))))
+            parts.append(self._samples(self.cutter.push(look_up(self.quantizer, part))))
         return torch.cat(parts, dim=-1)
 
     @torch.no_grad()
     def flush(self) -> Tensor:
         """End the codes: the samples that are left."""
-        self.stream.end()
+        self.input.end()
         samples = self._samples(self.cutter.end())
         return torch.cat([samples, *self.results.rest()], dim=-1)
 
     def _samples(self, cuts: Iterator[Cut]) -> Tensor:
-        parts = [self.stream.no_samples()]
+        parts = [no_samples(self.input.batch)]
         for x, spans in cuts:
             spans = [(first * self.hop, n * self.hop) for first, n in spans]
             samples = in_turns(self.decode, x, WINDOW_FRAMES + 2 * self.cutter.context)
@@ -212,11 +220,11 @@ class BatchEncoder:
         precision: Precision | None = None,
         window_frames: int = WINDOW_FRAMES,
     ) -> None:
-        self.open = partial(StreamEncoder, model, n_codebooks=n_codebooks, precision=precision)
-        self.stream = self.open(1)  # knows what samples may be, and encodes none
+        self.device = model.device
+        self.n_codebooks = n_codebooks or model.config.n_codebooks
         self.hop, self.size = model.config.hop, window_frames
         self.context = -(-model.config.encoder_reach // self.hop)
-        self.encode = CUDAGraphed(partial(_encoded, self.open))
+        self.encode = CUDAGraphed(_window_encoding(model, n_codebooks, precision))
         self.waiting: dict[int, list[tuple[int, int, Piece]]] = {}  # by frames in a window
         self.codes: dict[int, list[Tensor | None]] = {}  # of the signals that are not given yet
         self.n_signals = self.n_waiting = 0
@@ -227,8 +235,7 @@ class BatchEncoder:
 
         Codes: int64 (n_codebooks, frames). Raises what StreamEncoder.push raises.
         """
-        self.stream.n_samples = 0
-        x = on_device(self.stream.checked(signal)[0, 0], self.stream.device)
+        x = on_device(SampleInput(1).checked(signal)[0, 0], self.device)
         pieces = self._pieces(torch.nn.functional.pad(x, (0, -len(x) % self.hop)))
         self.codes[self.n_signals] = [None] * len(pieces)
         for i, piece in enumerate(pieces):
@@ -273,7 +280,7 @@ class BatchEncoder:
             if len(parts) < len(self.codes[signal]):
                 return
             del self.codes[signal]
-            yield torch.cat([self.stream.no_codes()[0], *parts], dim=-1)
+            yield torch.cat([no_codes(1, self.n_codebooks)[0], *parts], dim=-1)
 
 
 class Piece(NamedTuple):
@@ -282,6 +289,13 @@ class Piece(NamedTuple):
     x: Tensor  # (samples,)
     first: int
     stop: int
+
+
+def _window_encoding(
+    model: DAC, n_codebooks: int | None, precision: Precision | None
+) -> Callable[[Tensor], Tensor]:
+    stream = partial(StreamEncoder, model, n_codebooks=n_codebooks, precision=precision)
+    return partial(_encoded, stream)
 
 
 def _encoded(new_stream: Callable[[int], StreamEncoder], x: Tensor) -> Tensor:

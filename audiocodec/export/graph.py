@@ -16,9 +16,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from audiocodec.model.decoder import Decoder, DecoderStage
-from audiocodec.model.encoder import Encoder, EncoderStage
-from audiocodec.model.layers import ResidualUnit, Snake, UpConv
+from audiocodec.model.layers import Chain, ResidualUnit, Snake, UpConv
 
 OPSET, IR_VERSION = 17, 8  # read by every onnxruntime since 1.12
 Dimension = int | str  # a size, or the name of a free one
@@ -62,7 +60,7 @@ class Graph:
                 return self.add("Tanh", x)
             case ResidualUnit():
                 return self.add("Add", x, self._row(layer, x, name))
-            case nn.Sequential() | Encoder() | EncoderStage() | Decoder() | DecoderStage():
+            case nn.Sequential() | Chain():
                 return self._row(layer, x, name)
         raise TypeError(f"{name} is a {type(layer).__name__}, which has no ONNX form here")
 

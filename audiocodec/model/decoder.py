@@ -1,13 +1,16 @@
 """From latents back to samples (paper, section 3.1)."""
 
-from torch import Tensor, nn
+from torch import nn
 
 from audiocodec.model.config import ModelConfig
-from audiocodec.model.layers import Snake, UpConv, residual_units, same_conv
+from audiocodec.model.layers import Chain, Snake, UpConv, residual_units, same_conv
 
 
-class DecoderStage(nn.Module):
-    """A transposed convolution that halves the channels, then residual units."""
+class DecoderStage(Chain):
+    """A transposed convolution that halves the channels, then residual units.
+
+    (B, C, T) -> (B, C / 2, T * stride)
+    """
 
     def __init__(self, channels: int, stride: int, alignment: str) -> None:
         super().__init__()
@@ -15,13 +18,9 @@ class DecoderStage(nn.Module):
         self.up = UpConv(channels, channels // 2, stride, alignment)
         self.units = residual_units(channels // 2)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> (B, C / 2, T * stride)"""
-        return self.units(self.up(self.snake(x)))
 
-
-class Decoder(nn.Module):
-    """Latents to samples, a hop a latent."""
+class Decoder(Chain):
+    """Latents to samples, a hop a latent: (B, latent_dim, T) -> (B, 1, T * hop)."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -33,7 +32,3 @@ class Decoder(nn.Module):
         self.snake_out = Snake(widths[-1])
         self.conv_out = same_conv(widths[-1], 1, 7)
         self.tanh = nn.Tanh()
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """(B, latent_dim, T) -> (B, 1, T * hop)"""
-        return self.tanh(self.conv_out(self.snake_out(self.stages(self.conv_in(latents)))))

@@ -24,6 +24,20 @@ class Snake(nn.Module):
         return torch.addcmul(x, (self.alpha + 1e-9).reciprocal(), square)
 
 
+class Chain(nn.Module):
+    """Layers that a signal passes one after the other, in the order in which they are assigned.
+
+    The engine and the ONNX export walk the layers by this order, too; forward() keeps all of them
+    the same.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, T) -> what the last layer gives."""
+        for layer in self.children():
+            x = layer(x)
+        return x
+
+
 def same_conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
     """A convolution that keeps the length."""
     padding = dilation * (kernel - 1) // 2

@@ -37,6 +37,11 @@ class DAC(nn.Module):
         quantized = self.quantizer(self.encoder(audio), n_active)
         return Trained(self.decoder(quantized.latents), quantized)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
+
     def fingerprint(self) -> str:
         """32 hex characters that name the code space: configuration and codebook tables.
 
