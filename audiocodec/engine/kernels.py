@@ -38,8 +38,13 @@ def kind(device: torch.device) -> str:
     return "triton" if triton_works(device) else "torch"
 
 
+def forms_teams() -> bool:
+    """Whether form_team works: kernels of an earlier build do not have it."""
+    return hasattr(_kernels, "team")
+
+
 def form_team(n_threads: int) -> None:
-    """Let the caller's OpenMP team have so many threads, which then wait; where kernels are built.
+    """Let the caller's OpenMP team have so many threads, which then wait.
 
     They end with the caller's thread.
     """

@@ -15,7 +15,7 @@ from contextlib import suppress
 
 import torch
 
-from audiocodec.engine.kernels import form_team, is_built
+from audiocodec.engine.kernels import form_team, forms_teams
 from audiocodec.threads import usable_cores, waiting_is_chosen
 
 BUSY, QUIET = 0.10, 0.05  # shares of the time ready to run that was spent waiting for a core
@@ -94,7 +94,7 @@ class IdleTeam:
 def _team_where_possible(n_threads: int) -> IdleTeam | None:
     """A team of so many threads, 2 at least; None where it would take too many, or cannot be."""
     n_threads = max(2, n_threads)
-    if n_threads > MOST_IDLE or not is_built() or not _can_start(n_threads + 1):
+    if n_threads > MOST_IDLE or not forms_teams() or not _can_start(n_threads + 1):
         return None
     return IdleTeam(n_threads)
 

@@ -11,7 +11,7 @@ import pytest
 from audiocodec.engine import kernels, spinning
 from audiocodec.engine.spinning import IdleTeam, Spinning, times_of_threads, waiting_share
 
-needs_kernels = pytest.mark.skipif(not kernels.is_built(), reason="the kernels were not built")
+needs_kernels = pytest.mark.skipif(not kernels.forms_teams(), reason="the kernels were not built")
 
 
 @pytest.fixture
