@@ -99,10 +99,11 @@ _SERVE = "import sys; from audiocodec.lab.speed.busy import serve; serve(*sys.ar
 
 def serve(model: str, audio_s: str) -> None:
     """For each line of standard input, encode once and write what it took."""
-    from audiocodec.lab.speed.ours import Ours
-    from audiocodec.lab.speed.system import Cell, Spec
+    from audiocodec.lab.systems.ours import Ours
+    from audiocodec.lab.systems.workloads import TimedSpec, Workload
 
-    work = Ours(Spec("ours", model, "")).prepare(Cell("encode", float(audio_s)))
+    system = Ours.for_timing(TimedSpec("ours", model, ""))
+    work = system.prepare(Workload("encode", float(audio_s)))
     for _ in sys.stdin:
         wall_s, cpu_s = time.perf_counter(), time.process_time()
         work()
