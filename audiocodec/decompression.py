@@ -138,7 +138,8 @@ def decoded(
     for step in steps:
         pieces = step.taken(pieces, header.channels)
     n_lost = max(0, n_frames - reader.n_intact) if part.recover else 0
-    n_silent = min(stop - start, resampled_length(header.samples_of(n_lost), header.sample_rate, rate))
+    n_silent = resampled_length(header.samples_of(n_lost), header.sample_rate, rate)
+    n_silent = min(stop - start, n_silent)
     return Decoded(rate, header.channels, stop - start, pieces, header.tags, n_silent)
 
 
