@@ -3,13 +3,12 @@
 import errno
 import io
 import os
-import secrets
 import shutil
 import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,6 +20,7 @@ from audiocodec.errors import (
     OutputError,
     OutputExists,
 )
+from audiocodec.parts import part_file, publish
 
 SPOOL_BYTES = 16 * 2**20  # a pipe longer than this goes to a temporary file
 
@@ -156,31 +156,27 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
 @contextmanager
 def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """A sibling of `target` that takes its name if the block ends well, and else is gone."""
-    # Named before it is made: an interrupt between the two must not leave it behind.
-    temporary = target.with_name(f".{target.name[:58]}.{secrets.token_hex(8)}.part")
-    try:
-        with open(temporary, "x+b", opener=_private) as file:
-            yield file
-            file.flush()
-        _take_place(name, temporary, target, overwrite)
-    finally:
-        with suppress(OSError):  # it has taken its place
-            temporary.unlink()
+    with part_file(target) as (part, file):
+        yield file
+        file.flush()
+        if os.name == "nt":  # an open file cannot be renamed there
+            file.close()
+        _take_place(name, part, target, overwrite)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _take_place(name: str, temporary: Path, target: Path, overwrite: bool) -> None:
+def _take_place(name: str, part: Path, target: Path, overwrite: bool) -> None:
     """Rename; without `overwrite` a file that appeared in the meantime is kept."""
     umask = os.umask(0)
     os.umask(umask)
     exists = target.exists()
-    if not overwrite and exists:
-        raise OutputExists(name)
-    temporary.chmod(stat.S_IMODE(target.stat().st_mode) if exists else 0o666 & ~umask)
-    os.replace(temporary, target)
+    part.chmod(stat.S_IMODE(target.stat().st_mode) if exists else 0o666 & ~umask)
+    if overwrite:
+        os.replace(part, target)
+        return
+    try:
+        publish(part, target)
+    except FileExistsError as error:
+        raise OutputExists(name) from error
 
 
 @contextmanager
@@ -224,6 +220,7 @@ def check_space(target: object, n_bytes: int) -> None:
 def _explained(name: str, folder: Path, error: OSError) -> OutputError:
     reasons = {
         errno.ENOSPC: "no space left on the disk; free some and try again",
+        errno.EDQUOT: "no space left in your quota; free some and try again",
         errno.ENOENT: f"the folder {folder} does not exist; make it first",
         errno.EACCES: "no permission to write there",
         errno.EROFS: "the disk is read-only",
