@@ -125,6 +125,12 @@ def output_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
         raise _explained(name, target.parent, error) from error
 
 
+def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
+    """Write a file whole, text as UTF-8; one that is there is replaced. Raises OutputError."""
+    with output_file(path, overwrite=True) as file:
+        file.write(content.encode() if isinstance(content, str) else content)
+
+
 def _file_name(path: str | os.PathLike[str]) -> str:
     """The path, if a file can have it. Raises OutputError."""
     name = os.fspath(path)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiocodec.errors import ArgumentError
-from audiocodec.files import output_file
+from audiocodec.files import output_file, write_file
 from audiocodec.lab.evaluate.figures import METRICS
 
 TEXTS = ("clip", "class", "system", "setting")
@@ -81,8 +81,7 @@ def write_table(path: Path, columns: Iterable[str], records: Iterable[dict[str, 
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
-    with output_file(path, overwrite=True) as file:
-        file.write(text.getvalue().encode())
+    write_file(path, text.getvalue())
 
 
 def write_parquet(path: Path, rows: Iterable[Row]) -> None:

@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from audiocodec.errors import OutputError
-from audiocodec.files import output_file
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.evaluate.clips import write_clip
 from audiocodec.lab.systems.base import DecodedClip
 
@@ -44,11 +43,8 @@ class Store:
         self.references, self.decoded, self.records = (
             folder / name for name in ("references", "decoded", "records")
         )
-        try:
-            for path in (self.references, self.decoded, self.records):
-                path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+        for path in (self.references, self.decoded, self.records):
+            make_folder(path)
 
     def find(self, key: str) -> Stored | None:
         """What `put` kept under a key."""
@@ -64,7 +60,7 @@ class Store:
         audio, codes = self._files(key)
         write_clip(audio, decoded.audio, sample_rate)
         if decoded.codes is not None:
-            _write(codes, _as_npy(decoded.codes))
+            write_file(codes, _as_npy(decoded.codes))
         record = {
             "n_bytes": decoded.n_bytes,
             "encode_s": decoded.encode_s,
@@ -89,15 +85,10 @@ class Store:
 
     def put_record(self, key: str, record: dict[str, Any]) -> None:
         """Keep plain values. Raises OutputError."""
-        _write(self.records / f"{key}.json", json.dumps(record).encode())
+        write_file(self.records / f"{key}.json", json.dumps(record))
 
     def _files(self, key: str) -> tuple[Path, Path]:
         return self.decoded / f"{key}.flac", self.decoded / f"{key}.npy"
-
-
-def _write(path: Path, content: bytes) -> None:
-    with output_file(path, overwrite=True) as file:
-        file.write(content)
 
 
 def _as_npy(codes: np.ndarray) -> bytes:

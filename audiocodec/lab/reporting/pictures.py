@@ -4,10 +4,7 @@ matplotlib is imported when a picture is drawn; it comes with the extra "eval".
 """
 
 import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from audiocodec.files import output_file
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,9 +26,3 @@ def svg_of(figure: "Figure", **how: Any) -> str:
     with rc_context(SETTINGS):
         figure.savefig(file, format="svg", metadata=NO_METADATA, **how)
     return file.getvalue()
-
-
-def write_svg(svg: str, path: Path) -> None:
-    """Write it whole. Raises OutputError where it cannot be written."""
-    with output_file(path, overwrite=True) as file:
-        file.write(svg.encode())

@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiocodec.errors import CodecError, OutputError
-from audiocodec.files import output_file
+from audiocodec.errors import CodecError
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.systems.catalogue import OURS, TIMED
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def bench(args: argparse.Namespace) -> bool:
         budget_s=args.budget_s,
         audio=tuple(args.audio),
     )
-    folder = _folder(args.out) if args.out else None
+    folder = Path(args.out) if args.out else None
+    if folder:
+        make_folder(folder)
     results = run(plan, _say)
     text = markdown(results)
     sys.stdout.write(text)
@@ -70,24 +72,15 @@ def bench(args: argparse.Namespace) -> bool:
 
 def write(results: "Results", text: str, folder: Path) -> None:
     """Put the results into a folder. Raises OutputError."""
-    from audiocodec.lab.reporting.pictures import svg_of, write_svg
+    from audiocodec.lab.reporting.pictures import svg_of
     from audiocodec.lab.speed import plot
 
     for name, content in (("results.json", results.to_json()), ("results.md", text)):
-        with output_file(folder / name, overwrite=True) as file:
-            file.write(content.encode())
+        write_file(folder / name, content)
     try:
-        write_svg(svg_of(plot.picture(results)), folder / "speed.svg")
+        write_file(folder / "speed.svg", svg_of(plot.picture(results)))
     except ImportError:
         _say("no plot: matplotlib is missing; pip install 'audiocodec[eval]'")
-
-
-def _folder(name: str) -> Path:
-    try:
-        Path(name).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{name}: cannot be made: {error.strerror}") from error
-    return Path(name)
 
 
 def _say(line: str) -> None:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from audiocodec.audio import open_audio, resampled, resampled_length
 from audiocodec.audio.resample import QUALITY, REACH_SAMPLES
 from audiocodec.errors import ArgumentError, AudioError, OutputError
-from audiocodec.files import output_file
+from audiocodec.files import make_folder, output_file
 from audiocodec.lab.train.sources import Recording, Skipped
 
 Mono = NDArray[np.float32]  # (n_samples,), full scale 1.0
@@ -129,10 +129,7 @@ class Cache:
         """
         if budget_gib <= 0:
             raise ArgumentError(f"a cache of {budget_gib} GiB; it must be more than 0")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be made: {error.strerror}") from error
+        make_folder(self.folder)
         missing = self._missing(recordings, budget_gib * GIB)
         jobs = [(path, entry, self.sample_rate) for path, entry in missing]
         bar = tqdm(_decoded_all(jobs, n_workers), "cache", len(jobs), unit="file", disable=None)
@@ -202,7 +199,7 @@ def _decoded_all(jobs: list[_Job], n_workers: int) -> Iterator[Skipped | None]:
 
 def _decode(job: _Job) -> Skipped | None:
     path, entry, sample_rate = job
-    entry.parent.mkdir(exist_ok=True)
+    make_folder(entry.parent)
     try:
         with tempfile.TemporaryFile(dir=entry.parent) as floats:
             peak, n_samples = _spool(path, sample_rate, floats)

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from audiocodec.errors import ArgumentError, OutputError
-from audiocodec.files import output_file
+from audiocodec.errors import ArgumentError
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.train import checkpoints, distributed, variants
 from audiocodec.lab.train.cache import Cache
 from audiocodec.lab.train.codebooks import init_codebooks
@@ -105,11 +105,8 @@ def run(plan: Plan) -> Path:
 @contextmanager
 def _folder(path: Path) -> Iterator[None]:
     """Makes the folder of a run; one that is still empty at the end is taken away again."""
-    try:
-        made = [one for one in (path, *path.parents) if not one.exists()]  # the innermost first
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{path}: cannot be made: {error.strerror}") from error
+    made = [one for one in (path, *path.parents) if not one.exists()]  # the innermost first
+    make_folder(path)
     try:
         yield
     finally:
@@ -289,8 +286,7 @@ def _say(text: str) -> None:
 def _write_plan(plan: Plan) -> None:
     """For the reader: what this run was asked to do, last."""
     text = json.dumps(asdict(plan), indent=2, default=str) + "\n"
-    with output_file(plan.out / PLAN, overwrite=True) as file:
-        file.write(text.encode())
+    write_file(plan.out / PLAN, text)
 
 
 def _export(plan: Plan, trainer: Trainer) -> None:

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audiocodec.errors import ArgumentError, OutputError, quoted
+from audiocodec.errors import ArgumentError, quoted
+from audiocodec.files import make_folder
 from audiocodec.tokens.editing.comparing import Comparison, Side, Tally
 from audiocodec.tokens.shards import FORMATS, Shards, TokenRow, open_shards, write_shard
 
@@ -49,10 +50,7 @@ def truncate_shards(
     """
     pairs = shard_targets(source, target)
     for path, place in pairs:
-        try:
-            place.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(f"{place.parent}: cannot be made: {error.strerror}") from error
+        make_folder(place.parent)
         shards = open_shards(path)
         write_shard(place, _truncated(shards, n_codebooks), shards.header, overwrite)
         shards.close()

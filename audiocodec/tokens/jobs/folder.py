@@ -21,7 +21,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from audiocodec.errors import CodecError, OutputError
-from audiocodec.files import output_file
+from audiocodec.files import make_folder, output_file, write_file
 from audiocodec.tokens.inputs import Item
 from audiocodec.tokens.shards import ShardHeader, TokenRow, shard_name, write_shard
 
@@ -107,8 +107,8 @@ class Job:
         """Write what came of a part. Raises OutputError."""
         errors = self.errors(part)
         if problems:
-            _make(errors.parent)
-            _write(errors, b"".join(_line(vars(problem)) for problem in problems))
+            make_folder(errors.parent)
+            write_file(errors, b"".join(_line(vars(problem)) for problem in problems))
         else:  # an earlier run may have met some, and been killed before it wrote the shard
             _remove(errors)
         if rows:
@@ -132,7 +132,7 @@ class Job:
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Make the folder and keep other runs out of it. Raises JobError, OutputError."""
-    _make(folder)
+    make_folder(folder)
     lock = folder / ".lock"
     try:
         with FileLock(lock, timeout=0):
@@ -163,20 +163,8 @@ def _line(values: dict) -> bytes:
     return json.dumps(values).encode() + b"\n"
 
 
-def _write(path: Path, content: bytes) -> None:
-    with output_file(path, overwrite=True) as file:
-        file.write(content)
-
-
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: cannot be removed: {error.strerror}") from error
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audiocodec.errors import CodecError
-from audiocodec.files import output_file
+from audiocodec.files import write_file
 
 REFERENCE, ANCHOR, SYSTEM = "reference", "anchor", "system"  # what a condition is
 MAX_BYTES = 16 * 2**20
@@ -54,8 +54,7 @@ class Key:
 
 def write_key(path: Path, key: Key) -> None:
     """Write as JSON; replaces an older one. Raises OutputError where that cannot be."""
-    with output_file(path, overwrite=True) as file:
-        file.write(json.dumps(asdict(key), indent=1, ensure_ascii=False).encode())
+    write_file(path, json.dumps(asdict(key), indent=1, ensure_ascii=False))
 
 
 def read_key(path: Path) -> Key:

@@ -17,7 +17,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from audiocodec.errors import ArgumentError, AudioError, OutputError
-from audiocodec.files import output_file
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.evaluate.listening.key import (
     ANCHOR,
     REFERENCE,
@@ -64,13 +64,13 @@ def write_listening_test(
         trial, order = _key_trial(clip, ids)
         script = _script(trial, order, _stimuli(clip, reference, rate), rate)
         digest.update(script)
-        _write(parts / f"trial_{number:02d}.js", script)
+        write_file(parts / f"trial_{number:02d}.js", script)
         trials.append(trial)
         rates.append(rate)
         described.append({"id": trial.trial, "file": f"trial_{number:02d}.js", "conditions": order})
     test = digest.hexdigest()[:12]
     about = {"id": test, "title": title, "sampleRate": max(rates), "trials": described}
-    _write(parts / "test.js", f"window.LISTENING_TEST = {json.dumps(about)};\n".encode())
+    write_file(parts / "test.js", f"window.LISTENING_TEST = {json.dumps(about)};\n".encode())
     _copy_page(folder)
     write_key(folder / KEY, Key(test, title, tuple(trials)))
 
@@ -186,8 +186,8 @@ def _read(path: Path) -> tuple[Pcm, int]:
 
 def _prepare(parts: Path) -> None:
     """Make the folder; take away trials of an older test, of which there may have been more."""
+    make_folder(parts)
     try:
-        parts.mkdir(parents=True, exist_ok=True)
         for old in parts.glob("trial_*.js"):
             old.unlink()
     except OSError as error:
@@ -197,9 +197,4 @@ def _prepare(parts: Path) -> None:
 def _copy_page(folder: Path) -> None:
     for source in sorted(SOURCES.iterdir()):
         target = folder / source.name if source.name == PAGE else folder / PARTS / source.name
-        _write(target, source.read_bytes())
-
-
-def _write(path: Path, data: bytes) -> None:
-    with output_file(path, overwrite=True) as file:
-        file.write(data)
+        write_file(target, source.read_bytes())

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from audiocodec.errors import OutputError
-from audiocodec.files import output_file
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.evaluate.listening.key import SYSTEM
 from audiocodec.lab.evaluate.listening.ratings import Analysis, Listener, Mean
 from audiocodec.lab.reporting.pictures import svg_of
@@ -42,10 +41,7 @@ def write_ratings(folder: Path, analysis: Analysis) -> None:
 
     Raises OutputError where that cannot be.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be made: {error.strerror}") from error
+    make_folder(folder)
     files = {
         "ratings.csv": _csv(_mean_lines(analysis)),
         "raw_ratings.csv": _csv(_raw_lines(analysis)),
@@ -53,8 +49,7 @@ def write_ratings(folder: Path, analysis: Analysis) -> None:
         "ratings.html": "\n".join(_page(analysis)) + "\n",
     }
     for name, text in files.items():
-        with output_file(folder / name, overwrite=True) as file:
-            file.write(text.encode())
+        write_file(folder / name, text)
 
 
 def _csv(lines: Iterable[Sequence[object]]) -> str:

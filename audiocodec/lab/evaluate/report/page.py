@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 
 from audiocodec.errors import OutputError
+from audiocodec.files import make_folder, write_file
 from audiocodec.lab.evaluate.figures import METRICS
 from audiocodec.lab.evaluate.report import plots, spectrograms, tables
 from audiocodec.lab.evaluate.report.plots import Look, looks
@@ -67,7 +68,7 @@ def write_report(folder: Path, report: Report) -> None:
     cannot be read.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         _write_folder(folder, report)
     except OSError as error:
         name = error.filename or folder
@@ -100,23 +101,23 @@ def _write_folder(folder: Path, report: Report) -> None:
     write_parquet(folder / "results.parquet", report.rows)
     write_summary_csv(folder / "summary.csv", summaries.lines)
     tables.write_codebooks_csv(folder / "codebooks.csv", report.usage)
-    (folder / "summary.md").write_text(tables.markdown(report, summaries), encoding="utf-8")
+    write_file(folder / "summary.md", tables.markdown(report, summaries))
     about = {
         "model": report.model,
         **report.about,
         "not_run": report.not_run,
         "failed": report.failed,
     }
-    (folder / "about.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
+    write_file(folder / "about.json", json.dumps(about, indent=2) + "\n")
     for name in ("style.css", "players.js"):
-        (folder / name).write_text(_resource(name), encoding="utf-8")
+        write_file(folder / name, _resource(name))
     has_test = (folder / LISTENING_TEST).exists()
     page = _page(report, summaries, players, has_test)
-    (folder / "index.html").write_text(page, encoding="utf-8")
+    write_file(folder / "index.html", page)
 
 
 def _write_plots(folder: Path, report: Report, summaries: Summaries) -> None:
-    (folder / "plots").mkdir(exist_ok=True)
+    make_folder(folder / "plots")
     for name, kind in _named(summaries.kinds):
         figure = plots.rate_distortion(report, summaries, kind)
         plots.save_svg(figure, folder / "plots" / f"rates_{name}.svg")
@@ -140,7 +141,7 @@ def _write_clip(folder: Path, name: str, heard: HeardClip) -> Player:
     labels = ["reference", *(condition.row.label for condition in conditions)]
     sources = [heard.reference, *(condition.audio for condition in conditions)]
     for kind in ("audio", "spectrograms"):
-        (folder / kind / name).mkdir(parents=True, exist_ok=True)
+        make_folder(folder / kind / name)
     reference, rate = spectrograms.read_mono(heard.reference)
     loudest = float(spectrograms.power(reference).max())
     sounds = []

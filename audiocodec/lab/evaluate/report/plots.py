@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from audiocodec.files import write_file
 from audiocodec.lab.evaluate.figures import METRICS, SPEECH, Metric
 from audiocodec.lab.evaluate.report.tables import shown_metrics
 from audiocodec.lab.evaluate.report_data import Report, Usage
 from audiocodec.lab.evaluate.rows import printable
 from audiocodec.lab.evaluate.summary import ALL, Summaries, Summary
-from audiocodec.lab.reporting.pictures import svg_of, write_svg
+from audiocodec.lab.reporting.pictures import svg_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -108,7 +109,7 @@ def save_svg(figure: "Figure", path: Path, for_page: bool = True) -> None:
     for_page: transparent, and light on dark where the reader prefers it; else on white.
     """
     svg = svg_of(figure, transparent=for_page, bbox_inches="tight")
-    write_svg(_with_dark_colours(svg) if for_page else svg, path)
+    write_file(path, _with_dark_colours(svg) if for_page else svg)
 
 
 def _with_dark_colours(svg: str) -> str:

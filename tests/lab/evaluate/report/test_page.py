@@ -145,7 +145,7 @@ def test_audio_that_lies_in_the_folder_already_is_kept(report: Report, tmp_path:
 def test_a_file_in_the_way_is_named(report: Report, tmp_path: Path) -> None:
     """OutputError in one line."""
     (tmp_path / "report").write_text("mine")
-    with pytest.raises(OutputError, match=r"report: the report cannot be written: [^\n]+$"):
+    with pytest.raises(OutputError, match=r"report: cannot be made: [^\n]+$"):
         write_report(tmp_path / "report", report)
 
 
