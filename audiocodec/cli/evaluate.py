@@ -10,6 +10,7 @@ import argbind
 from audiocodec.cli.arguments import words_of
 from audiocodec.cli.messages import printable, say
 from audiocodec.errors import ArgumentError
+from audiocodec.extras import check_installed
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def _analyse(ratings: list[Path], folder: Path) -> int:
     from audiocodec.lab.evaluate.listening.ratings import analyse
     from audiocodec.lab.evaluate.listening.tables import write_ratings
 
+    check_installed("the plot of the ratings", "eval", ["matplotlib"])
     analysis = analyse(ratings, folder / "listening_key.json")
     write_ratings(folder, analysis)
     print((folder / "ratings.md").read_text(encoding="utf-8"))

@@ -47,10 +47,11 @@ def export(
     wanted = revision_of(model, revision)
     from audiocodec.cli.loading import loaded
     from audiocodec.export import export_onnx
+    from audiocodec.export.description import OPSET
 
     codec = loaded(model, wanted, "cpu", False)
     make_folder(Path(out).parent)
     exported = export_onnx(codec, out, overwrite=overwrite)
     print(printable(f"{codec.name}: {exported.encoder}, {exported.decoder}"))
-    print(f"checked with onnxruntime: {exported.agreement}")
+    print(f"ONNX opset {OPSET}, checked with onnxruntime: {exported.agreement}")
     return 0

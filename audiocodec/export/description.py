@@ -5,20 +5,22 @@ from typing import Any
 
 from audiocodec.codec import Codec
 
+OPSET = 17  # read by every onnxruntime since 1.12
 ENCODER, DECODER, FACTS, README = "encoder.onnx", "decoder.onnx", "model.json", "README.md"
 
 _README = """# {name} as ONNX
 
 A neural audio codec of the Descript Audio Codec architecture (arXiv 2306.06546), exported by
-`audiocodec`. onnxruntime, or another runtime for ONNX opset 17, is all it needs.
+`audiocodec`. onnxruntime, or another runtime for ONNX opset {opset}, is all it needs.
 
 | file | from | to |
 |---|---|---|
 | `encoder.onnx` | `audio` float32 (batch, 1, samples) | `codes` int64 (batch, {n}, frames) |
 | `decoder.onnx` | `codes` int64 (batch, 1 to {n}, frames) | `audio` float32 (batch, 1, samples) |
 
-Batch and length are free, one sample or more. Audio is mono at {rate} Hz, full scale 1.0; put the
-channels of a stereo sound into the batch. frames = ceil(samples / {hop}); zeros fill the last
+Batch and length are free, one sample or frame or more: an error in the node `audio_has_no_samples`
+or `codes_have_no_frames` says that there was none. Audio is mono at {rate} Hz, full scale 1.0; put
+the channels of a stereo sound into the batch. frames = ceil(samples / {hop}); zeros fill the last
 frame. {decoded}
 
 The decoder takes the first codebooks, any number of them: `codes` of all {n} are {kbps:.2f} kbps,
@@ -57,6 +59,7 @@ def facts_of(codec: Codec) -> dict[str, Any]:
     some_codes = _tensor("codes", "int64", "batch", "codebooks", "frames")
     return {
         "format": "audiocodec onnx 1",
+        "opset": OPSET,
         "name": codec.name,
         "fingerprint": codec.fingerprint,
         "sample_rate": codec.sample_rate,
@@ -83,7 +86,9 @@ def facts_of(codec: Codec) -> dict[str, Any]:
 def metadata_of(codec: Codec) -> dict[str, str]:
     """The same, without what ONNX says itself, for each file's metadata_props."""
     return {
-        name: str(value) for name, value in facts_of(codec).items() if not isinstance(value, dict)
+        name: str(value)
+        for name, value in facts_of(codec).items()
+        if name != "opset" and not isinstance(value, dict)
     }
 
 
@@ -97,6 +102,7 @@ def readme(codec: Codec) -> str:
     facts, config = facts_of(codec), codec.config
     return _README.format(
         name=codec.name,
+        opset=OPSET,
         n=codec.n_codebooks,
         rate=codec.sample_rate,
         hop=codec.hop,

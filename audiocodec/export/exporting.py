@@ -4,13 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
-from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from audiocodec.codec import Codec
-from audiocodec.errors import ArgumentError, ModelError, OutputError, OutputExists
+from audiocodec.errors import ModelError, OutputError, OutputExists
 from audiocodec.export.description import (
     DECODER,
     ENCODER,
@@ -20,7 +18,12 @@ from audiocodec.export.description import (
     metadata_of,
     readme,
 )
-from audiocodec.export.verification import Agreement
+from audiocodec.extras import check_installed
+from audiocodec.files import make_folder, write_file
+from audiocodec.parts import part_folder
+
+if TYPE_CHECKING:
+    from audiocodec.export.verification import Agreement  # which imports onnxruntime
 
 PACKAGES = ("onnx", "onnxruntime")
 NAMES = (README, ENCODER, DECODER, FACTS)  # in the order in which they appear
@@ -35,7 +38,7 @@ class Exported(NamedTuple):
     decoder: Path  # codes int64 (batch, 1 to n_codebooks, frames) -> audio (batch, 1, samples)
     facts: Path  # model.json: sample rate, hop, names and shapes
     readme: Path
-    agreement: Agreement
+    agreement: "Agreement"
 
 
 def export_onnx(
@@ -50,7 +53,7 @@ def export_onnx(
     a model that is too large for ONNX or files that do not compute what torch does.
     """
     target = Path(folder)
-    _check_packages()
+    check_installed("the export", "export", PACKAGES)
     _check_target(target, overwrite)
     codec = _exact(codec)
     _check_size(codec)
@@ -60,19 +63,12 @@ def export_onnx(
 
         agreement = verified(codec, temporary / ENCODER, temporary / DECODER)
         _check_target(target, overwrite)  # what appeared in the meantime is kept
-        target.mkdir(exist_ok=True)
+        make_folder(target)
         for name in NAMES:
             os.replace(temporary / name, target / name)
     return Exported(
         target, target / ENCODER, target / DECODER, target / FACTS, target / README, agreement
     )
-
-
-def _check_packages() -> None:
-    if absent := [name for name in PACKAGES if find_spec(name) is None]:
-        raise ArgumentError(
-            f"the export needs {' and '.join(absent)}: pip install 'audiocodec[export]'"
-        )
 
 
 def _check_target(folder: Path, overwrite: bool) -> None:
@@ -105,10 +101,8 @@ def _temporary_beside(folder: Path) -> Iterator[Path]:
     """A folder that is gone afterwards, on the disk of the target. Raises OutputError."""
     folder = folder.absolute()
     try:
-        with TemporaryDirectory(
-            dir=folder.parent, prefix=f".{folder.name[:60]}.", suffix=".part"
-        ) as temporary:
-            yield Path(temporary)
+        with part_folder(folder) as temporary:
+            yield temporary
     except FileNotFoundError as error:
         raise OutputError(f"{folder.parent}: does not exist; make it first") from error
     except OSError as error:
@@ -121,6 +115,6 @@ def _write(codec: Codec, folder: Path) -> None:
     metadata = metadata_of(codec)
     for name, make in ((ENCODER, encoder_model), (DECODER, decoder_model)):
         content = make(codec.model, metadata).SerializeToString(deterministic=True)
-        (folder / name).write_bytes(content)
-    (folder / FACTS).write_text(facts_json(codec), encoding="utf-8")
-    (folder / README).write_text(readme(codec), encoding="utf-8")
+        write_file(folder / name, content)
+    write_file(folder / FACTS, facts_json(codec))
+    write_file(folder / README, readme(codec))

@@ -16,9 +16,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from audiocodec.export.description import OPSET
 from audiocodec.model.layers import Chain, ResidualUnit, Snake, UpConv
 
-OPSET, IR_VERSION = 17, 8  # read by every onnxruntime since 1.12
+IR_VERSION = 8  # of onnxruntime 1.12, as the opset
 Dimension = int | str  # a size, or the name of a free one
 
 
@@ -35,6 +36,17 @@ class Graph:
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
+
+    def checked(self, value: str, sizes: str, error: str) -> str:
+        """A number, int64 (1,), as it is; a run in which one of `sizes` is 0 ends with an error.
+
+        error: the name of the node that fails, which runtimes tell.
+        """
+        least = self.add("ReduceMin", sizes, keepdims=1)
+        is_zero = self.add("Less", least, self.constant("one", [1]))
+        index = self.add("Cast", is_zero, to=TensorProto.INT64)  # beyond the end of `value`, if 1
+        self.nodes.append(helper.make_node("Gather", [value, index], [error], error))
+        return error
 
     def give(self, value: str, output: str) -> None:
         """Make a value an output of the graph."""

@@ -51,6 +51,7 @@ def _whole_frames(graph: Graph, audio: str, hop: int) -> str:
     """Zeros after the last sample, up to a multiple of the hop."""
     n_samples = graph.add("Gather", graph.add("Shape", audio), graph.constant("third", [2]))
     missing = graph.add("Mod", graph.add("Neg", n_samples), graph.constant("hop", [hop]))
+    missing = graph.checked(missing, n_samples, "audio_has_no_samples")
     before = graph.constant("nothing_before", [0, 0, 0, 0, 0])
     return graph.add("Pad", audio, graph.add("Concat", before, missing, axis=0))
 
@@ -94,6 +95,7 @@ def _decode(graph: Graph, quantizer: ResidualQuantizer, codes: str) -> str:
     stages = quantizer.stages
     shape = graph.add("Shape", codes)
     n = graph.add("Gather", shape, graph.constant("second", [1]))
+    n = graph.checked(n, shape, "codes_have_no_frames")
     order = graph.constant("order", np.arange(len(stages), dtype=np.int64)[:, None])
     which = graph.add("Expand", _first(graph, order, n), shape)
     last = graph.constant("last", [-1])

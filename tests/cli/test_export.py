@@ -13,6 +13,7 @@ def test_a_model_becomes_files(start, here, model):
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, b"")
     assert out.decode().startswith("small: onnx/encoder.onnx, onnx/decoder.onnx\n")
+    assert "ONNX opset 17, checked with onnxruntime: " in out.decode()
     assert "codes equal to torch's" in out.decode()
     names = sorted(path.name for path in (here / "onnx").iterdir())
     assert names == ["README.md", "decoder.onnx", "encoder.onnx", "model.json"]

@@ -24,6 +24,7 @@ def test_model_json_says_what_a_program_must_know(small, small_onnx):
     assert sorted(path.name for path in exported.folder.iterdir()) == NAMES
     facts = json.loads(exported.facts.read_text())
     expected = {"name": "small", "sample_rate": 44100, "hop": 512, "n_codebooks": 9}
+    assert facts["opset"] == 17
     expected |= {"codebook_size": 1024, "fingerprint": small.fingerprint, "missing_samples": 0}
     assert expected.items() <= facts.items()
     assert facts["encoder"]["context_frames"] == 9
@@ -38,7 +39,7 @@ def test_model_json_says_what_a_program_must_know(small, small_onnx):
         }
         described = facts[kind]["inputs"] + facts[kind]["outputs"]
         assert shapes == {value["name"]: value["shape"] for value in described}
-        assert model.opset_import[0].version >= 17
+        assert model.opset_import[0].version == 17
 
 
 def test_the_short_end_of_the_published_alignment_is_told(export):
@@ -54,6 +55,16 @@ def test_the_short_end_of_the_published_alignment_is_told(export):
     assert json.loads(exported.facts.read_text())["missing_samples"] == 8
     assert "frames * 320 - 8 samples" in exported.readme.read_text()
     assert run.decode(np.zeros((1, 9, 5), dtype=np.int64)).shape == (1, 1, 5 * 320 - 8)
+
+
+def test_nothing_to_encode_or_decode_is_an_error_that_says_so(small_onnx):
+    """Of onnxruntime, by the name of the node at which it stops."""
+    _, run = small_onnx
+    with pytest.raises(Exception, match="audio_has_no_samples"):
+        run.encode(np.zeros((1, 1, 0), np.float32))
+    for shape in ((1, 9, 0), (1, 0, 5)):
+        with pytest.raises(Exception, match="codes_have_no_frames"):
+            run.decode(np.zeros(shape, np.int64))
 
 
 def test_the_example_of_the_readme_runs_without_torch_or_audiocodec(small_onnx):
@@ -126,8 +137,10 @@ def test_places_that_cannot_be_written_are_told(small, tmp_path):
 
 def test_missing_packages_are_told_before_any_work(small, tmp_path, monkeypatch):
     """With what installs them."""
-    monkeypatch.setattr("audiocodec.export.exporting.find_spec", lambda name: None)
-    with pytest.raises(ArgumentError, match=r"onnx and onnxruntime: .*'audiocodec\[export\]'"):
+    monkeypatch.setattr("audiocodec.extras.find_spec", lambda name: None)
+    with pytest.raises(
+        ArgumentError, match=r"onnx, onnxruntime: pip install 'audiocodec\[export\]'"
+    ):
         export_onnx(small, tmp_path)
 
 

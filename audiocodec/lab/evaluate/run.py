@@ -7,13 +7,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 from audiocodec.errors import ArgumentError, AudioError, CodecError
+from audiocodec.extras import check_installed
 from audiocodec.lab.evaluate.clips import Reference, find_clips, make_reference
 from audiocodec.lab.evaluate.measuring import (
     Candidate,
@@ -271,10 +271,7 @@ def _about(
 
 def checked(plan: Plan) -> Plan:
     """The plan. Raises ArgumentError for numbers out of range, and where packages are missing."""
-    if absent := [name for name in PACKAGES if find_spec(name) is None]:
-        raise ArgumentError(
-            f"the evaluation needs {', '.join(absent)}: pip install 'audiocodec[eval]'"
-        )
+    check_installed("the evaluation", "eval", PACKAGES)
     if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:
         raise ArgumentError("--every is 1 or more, --jobs and --listen 0 or more")
     if not plan.seconds > 0:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from audiocodec.errors import ArgumentError
+from audiocodec.extras import how_to_install
 from audiocodec.lab.measures.signals import (
     NoFigure,
     Samples,
@@ -138,6 +139,4 @@ def _extra(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        raise ArgumentError(
-            f"the evaluation needs {package}: pip install 'audiocodec[eval]'"
-        ) from error
+        raise ArgumentError(f"the evaluation needs {package}: {how_to_install('eval')}") from error

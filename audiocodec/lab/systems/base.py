@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.extras import how_to_install
 from audiocodec.lab.measures.signals import Samples
 
 Number = TypeVar("Number", int, float)
@@ -97,11 +98,11 @@ def weights_and_counts(argument: str) -> tuple[str, tuple[int, ...]]:
     return weights, numbers(counts, int)
 
 
-def package(name: str) -> Any:
+def package(name: str, how: str = how_to_install("peers")) -> Any:
     """A package that audiocodec does without. Raises Unavailable that says how to install it."""
     try:
         with warnings.catch_warnings():  # what it uses that is out of date is not ours to mend
             warnings.simplefilter("ignore")
             return import_module(name)
     except ImportError as error:
-        raise Unavailable(f"the package {name} is missing: pip install {name}") from error
+        raise Unavailable(f"the package {name} is missing: {how}") from error

@@ -21,7 +21,7 @@ class DacTool(WholePass):
 
     def made(self, model: DAC) -> Any:
         """See WholePass."""
-        tool, c = package("dac"), model.config
+        tool, c = package("dac", "pip install descript-audio-codec"), model.config
         network = tool.DAC(
             encoder_dim=c.encoder_dim,
             encoder_rates=list(c.encoder_strides),

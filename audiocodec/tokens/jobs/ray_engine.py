@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from audiocodec.errors import ArgumentError, CodecError
+from audiocodec.extras import how_to_install
 from audiocodec.tokens.jobs.encoding import Loading, PartDone, encode_part, loaded, reading_thread
 from audiocodec.tokens.jobs.folder import Job, JobError, Part
 
@@ -91,9 +92,7 @@ def _cluster(n_workers: int, address: str | None) -> Iterator[Any]:
         import ray
         import ray.data
     except ImportError as error:
-        raise ArgumentError(
-            "the engine ray needs Ray Data; pip install 'audiocodec[ray]'"
-        ) from error
+        raise ArgumentError(f"the engine ray needs Ray Data: {how_to_install('ray')}") from error
     ours = not ray.is_initialized()
     if ours:
         own: dict[str, Any] = {
