@@ -6,7 +6,7 @@ One bad file does not stop the others.
 import os
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import dataclass
@@ -40,6 +40,7 @@ class Job:
     target: str
 
 
+FoundIn = Callable[[Path], Iterable[Path]]
 Work = Callable[[Job, str], None]  # takes the job and its label for the progress bar
 
 
@@ -59,11 +60,11 @@ def target_of(name: str) -> str | BinaryIO:
     return name
 
 
-def planned(source: str, target: str, suffixes: Sequence[str], new_suffix: str) -> list[Job]:
+def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> list[Job]:
     """What there is to do for the operands of a command.
 
-    A folder is walked for files that end in one of `suffixes`; its tree is made again under
-    `target`, or beside the sources if that is left out. No two jobs write the same file.
+    found_in: lists the files of a folder. Its tree is made again under `target`, or beside the
+    sources if that is left out. No two jobs write the same file.
     Raises CodecError if there is nothing to do.
     """
     if source == PIPE:
@@ -75,9 +76,10 @@ def planned(source: str, target: str, suffixes: Sequence[str], new_suffix: str) 
         return [Job(source, _target_of_one(path, target, new_suffix))]
     if target == PIPE or (target and Path(target).exists() and not Path(target).is_dir()):
         raise ArgumentError(f"{source} is a folder, so the output must be a folder too")
-    files = sorted(_walked(path, suffixes))
+    files = [found.relative_to(path) for found in found_in(path)]
     if not files:
-        raise CodecError(f"{source}: no file in it ends in {', '.join(sorted(suffixes))}")
+        kind = "sound" if new_suffix == ".dac" else ".dac"
+        raise CodecError(f"{source}: holds no {kind} files")
     folder = Path(target or source)
     names = _without_collisions(files, new_suffix)
     return [Job(str(path / f), str(folder / t)) for f, t in zip(files, names, strict=True)]
@@ -98,19 +100,6 @@ def _target_of_one(path: Path, target: str, new_suffix: str) -> str:
         return str(path.with_name(name))
     is_folder = target.endswith("/") or Path(target).is_dir()
     return str(Path(target, name) if is_folder else Path(target))
-
-
-def _walked(folder: Path, suffixes: Sequence[str]) -> list[Path]:
-    return [
-        Path(place, name).relative_to(folder)
-        for place, _, names in os.walk(folder, onerror=_refuse)
-        for name in names
-        if Path(name).suffix.lower() in suffixes and not name.startswith(".")
-    ]
-
-
-def _refuse(error: OSError) -> None:
-    raise CodecError(f"{error.filename}: cannot be read: {error.strerror}") from error
 
 
 def _without_collisions(files: list[Path], new_suffix: str) -> list[Path]:

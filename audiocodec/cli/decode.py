@@ -73,7 +73,11 @@ def decode(
     debug : bool
         show where an error came from
     """
-    todo = planned(input, output, [".dac"], "." + (format or "wav").lower())
+    from audiocodec.recordings import files_in
+
+    todo = planned(
+        input, output, partial(files_in, suffixes=(".dac",)), "." + (format or "wav").lower()
+    )
     settings = {
         "start": start,
         "duration": duration or None,

@@ -9,7 +9,6 @@ from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.progress import progress_bar
 from audiocodec.files import stdin, stdout
-from audiocodec.listing import SOUND_SUFFIXES
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 
@@ -60,7 +59,9 @@ def encode(
     debug : bool
         show where an error came from
     """
-    todo = planned(input, output, SOUND_SUFFIXES, ".dac")
+    from audiocodec.recordings import sound_files
+
+    todo = planned(input, output, sound_files, ".dac")
     settings = {
         "n_codebooks": codebooks or None,
         "kbps": bitrate or None,

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from audiocodec.cli.batch import Job, _without_collisions, planned, renamed, run_all
 from audiocodec.errors import ArgumentError, CodecError, ModelError
+from audiocodec.recordings import sound_files
 
-SOUNDS = (".wav", ".mp3")
 STEMS = st.sampled_from(["a", "a.wav", "a.mp3", "b"])
 NAMES = st.builds("".join, st.tuples(STEMS, st.sampled_from([".wav", ".mp3", ".dac"])))
 
@@ -48,15 +48,15 @@ def test_no_two_files_become_one(names, suffix):
 
 
 def test_a_tree_is_made_again(here):
-    """Sound files at every depth, whatever the case of their suffix; hidden and other files not."""
-    touched("in/a.wav", "in/a.mp3", "in/deep/er/ü n.WAV", "in/.b.wav", "in/notes.txt")
-    jobs = planned("in", "out", SOUNDS, ".dac")
+    """Sound files at every depth, whatever the case of their suffix; other files not."""
+    touched("in/a.wav", "in/a.mp3", "in/deep/er/ü n.WAV", "in/notes.txt")
+    jobs = planned("in", "out", sound_files, ".dac")
     assert {(job.source, job.target) for job in jobs} == {
         ("in/a.wav", "out/a.wav.dac"),
         ("in/a.mp3", "out/a.mp3.dac"),
         ("in/deep/er/ü n.WAV", "out/deep/er/ü n.dac"),
     }
-    assert planned("in/deep", "", SOUNDS, ".dac") == [
+    assert planned("in/deep", "", sound_files, ".dac") == [
         Job("in/deep/er/ü n.WAV", "in/deep/er/ü n.dac")
     ]
 
@@ -76,14 +76,14 @@ def test_a_tree_is_made_again(here):
 def test_one_file_has_one_output(here, source, target, expected):
     """Beside the input, under a new name, in a folder, or in a pipe."""
     touched("a.wav", "folder/x")
-    assert planned(source, target, SOUNDS, ".dac") == [Job(source, expected)]
+    assert planned(source, target, sound_files, ".dac") == [Job(source, expected)]
 
 
 @pytest.mark.parametrize(
     ("source", "target", "words"),
     [
         ("missing.wav", "", "no such file"),
-        ("folder", "", "no file in it ends in .mp3, .wav"),
+        ("folder", "", "folder: holds no sound files"),
         ("folder", "a.wav", "must be a folder too"),
         ("folder", "-", "must be a folder too"),
     ],
@@ -92,7 +92,7 @@ def test_nothing_to_do_is_an_error(here, source, target, words):
     """The message says why."""
     touched("a.wav", "folder/x")
     with pytest.raises(CodecError, match=words):
-        planned(source, target, SOUNDS, ".dac")
+        planned(source, target, sound_files, ".dac")
 
 
 def test_one_bad_file_does_not_stop_the_others(here, capsys):
