@@ -8,7 +8,7 @@ Each half of the road is drawn in compression.py and decompression.py.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NamedTuple, TypeVar, overload
@@ -27,6 +27,7 @@ from audiocodec.container import (
     PublishedFile,
     Writer,
     check_readable,
+    dac_output,
     open_dac,
 )
 from audiocodec.decompression import (
@@ -51,12 +52,11 @@ from audiocodec.engine import (
 )
 from audiocodec.errors import ArgumentError
 from audiocodec.files import (
+    check_apart,
     check_space,
-    is_same_file,
     is_seekable,
     name_of,
     open_binary,
-    output_file,
     spooled,
 )
 from audiocodec.model.config import ModelConfig
@@ -316,13 +316,11 @@ class Codec:
         ArgumentError. Warns with CutAudioWarning of a file of which a part is missing.
         Memory does not grow with the length, unless the DacFile is returned.
         """
-        _check_apart(source, target)
+        check_apart([source], target)
         if isinstance(source, Tensor) and source.dtype == torch.bfloat16:  # numpy has no such type
             source = source.float()
-        with (
-            open_audio(source, sample_rate, track=track) as audio,
-            _binary_output(target, overwrite) as file,
-        ):
+        output = nullcontext() if target is None else dac_output(target, overwrite)
+        with open_audio(source, sample_rate, track=track) as audio, output as file:
             n_used = self._chosen_codebooks(n_codebooks, kbps, audio.channels)
             measured = measure(audio, self.sample_rate, normalize)
             header = self.header_for(audio, measured, n_used, tags)
@@ -397,7 +395,7 @@ class Codec:
             raise ArgumentError("a subtype or format is that of a sound file; name a target")
         rate_for = _output_rate(rate, target, subtype=subtype, format=format)
         part = Part(start, duration, n_codebooks, recover, progress, rate_for)
-        _check_apart(source, target)
+        check_apart([source], target)
         with _opened(source) as dac:
             decoded = self._decoded(dac, part)
             check_space(target, decoded.n_silent * decoded.channels * 2)  # of 16-bit samples
@@ -460,12 +458,6 @@ class Codec:
         return decoded(dac, self.engine.decoder, self.config, part)
 
 
-def _check_apart(source: object, target: object) -> None:
-    """Raises ArgumentError where one file would take the place of the other."""
-    if is_same_file(source, target):
-        raise ArgumentError(f"{source}: is input and output at once; name another output")
-
-
 def _output_rate(
     rate: int | None, target: Source | None, **kind: str | None
 ) -> Callable[[int], int]:
@@ -494,12 +486,3 @@ def _opened(source: Source | DacFile) -> Iterator[AnyFile]:
             return
         with spooled(source) as file:
             yield open_dac(file, name_of(source))
-
-
-@contextmanager
-def _binary_output(target: Source | None, overwrite: bool) -> Iterator[BinaryIO | None]:
-    if isinstance(target, str | os.PathLike):
-        with output_file(target, overwrite) as file:
-            yield file
-    else:
-        yield target

@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -91,6 +91,18 @@ def is_same_file(source: object, target: object) -> bool:
         return os.path.samefile(source, target)
     except (OSError, ValueError):  # one of them is not there, or cannot be
         return False
+
+
+def check_apart(sources: Iterable[object], target: object) -> None:
+    """Raises ArgumentError where a file would be written in the place of one that is read.
+
+    sources: paths, or files that are open under their names.
+    """
+    for source in sources:
+        if is_same_file(name_of(source), target):
+            raise ArgumentError(
+                f"{name_of(source)}: is input and output at once; name another output"
+            )
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:

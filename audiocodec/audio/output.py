@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from audiocodec.audio.arrays import checked_rate, cut
 from audiocodec.audio.channels import vorbis_from_wave
+from audiocodec.audio.formats import looks_like_media
 from audiocodec.audio.id3_writer import id3_tag
 from audiocodec.audio.open import open_audio
 from audiocodec.audio.sndfile import ErrorTrackingFile
@@ -35,6 +36,11 @@ FORMATS = {  # by extension
     "rf64": "RF64",
     "caf": "CAF",
     "au": "AU",
+}
+_WAV = ("wav", "wave", "bwf", "rf64")
+NAMES = {  # extensions that say a format or subtype; others have their own
+    **{"WAV": _WAV, "RF64": _WAV, "AIFF": ("aif", "aiff", "aifc"), "AU": ("au", "snd")},
+    **{"OGG": ("ogg", "oga"), "OPUS": ("opus", "ogg", "oga")},
 }
 PLAIN_BYTES = {  # bytes of one number
     "PCM_S8": 1,
@@ -113,7 +119,10 @@ def file_rate(
 
 
 def _layout(target: object, format: str | None, subtype: str | None, *shape: int) -> _Layout:
-    return _Layout(*_coding(target, format, subtype), *shape)
+    layout = _Layout(*_coding(target, format, subtype), *shape)
+    if isinstance(target, str | os.PathLike):
+        _check_name(layout)
+    return layout
 
 
 def _coding(target: object, format: str | None, subtype: str | None) -> tuple[str, str, str]:
@@ -122,11 +131,25 @@ def _coding(target: object, format: str | None, subtype: str | None) -> tuple[st
     extension = Path(name).suffix[1:].lower() if isinstance(target, str | os.PathLike) else "wav"
     key = extension if format is None else format.lower()
     chosen = FORMATS.get(key)
+    if key == "dac":
+        raise ArgumentError(f"{name}: sound is to be written, and .dac is the name of codes")
     if chosen is None or chosen not in sf.available_formats():
         usable = [key for key, value in FORMATS.items() if value in sf.available_formats()]
         raise ArgumentError(f"{name}: unknown sound format {key!r}; use one of {', '.join(usable)}")
     default = "OPUS" if key == "opus" else sf.default_subtype(chosen)
     return name, chosen, (subtype or default or "").upper()
+
+
+def _check_name(layout: _Layout) -> None:
+    """Raises ArgumentError where the name of a file says that it is something else."""
+    extension = Path(layout.name).suffix[1:].lower()
+    written = "OPUS" if layout.subtype == "OPUS" else layout.format
+    says_other = extension == "dac" or looks_like_media(layout.name)
+    if says_other and extension not in NAMES.get(written, (written.lower(),)):
+        raise ArgumentError(
+            f"{layout.name}: {written} is to be written, and the name says .{extension}; name it "
+            f"{os.path.splitext(layout.name)[0]}.{written.lower()}, or choose another format"
+        )
 
 
 class _Behind:

@@ -3,7 +3,6 @@
 One bad file does not stop the others.
 """
 
-import os
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -18,7 +17,7 @@ from tqdm import tqdm
 from audiocodec.cli.messages import say
 from audiocodec.errors import ArgumentError, CodecError, ModelError
 from audiocodec.files import (
-    is_same_file,
+    check_apart,
     is_seekable,
     make_folder_for,
     open_binary,
@@ -53,9 +52,15 @@ def opened(source: str) -> BinaryIO:
 
 
 def target_of(name: str) -> str | BinaryIO:
-    """Where to write a file, whose folder is made; standard output for -. Raises OutputError."""
+    """Where to write a .dac file, whose folder is made; standard output for -.
+
+    Raises OutputError, and ArgumentError for a name that is not one of codes.
+    """
     if name == PIPE:
         return stdout()
+    from audiocodec.container import check_dac_name  # which imports numpy
+
+    check_dac_name(name)
     make_folder_for(name)
     return name
 
@@ -165,8 +170,7 @@ def _attempt(work: Work, debug: bool, job: Job, label: str = "") -> str | None:
 def _prepare(job: Job) -> None:
     if job.target == PIPE:
         return
-    if job.source != PIPE and is_same_file(job.source, job.target):
-        raise ArgumentError(f"{job.source}: is input and output at once; name another output")
+    check_apart([job.source], job.target)
     make_folder_for(job.target)
 
 

@@ -1,17 +1,20 @@
 """`audiocodec decode`: .dac files back to sound."""
 
+import os
 from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
+from audiocodec.cli.arguments import words_of
+from audiocodec.cli.batch import PIPE, Job, opened, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
+from audiocodec.cli.operands import Direction
 from audiocodec.cli.progress import progress_bar
-from audiocodec.container import open_dac
-from audiocodec.errors import ContainerError, ModelError
-from audiocodec.files import stdout
+from audiocodec.container import is_dac, open_dac
+from audiocodec.errors import ArgumentError, ContainerError, ModelError
+from audiocodec.files import open_binary, stdout
 
 if TYPE_CHECKING:
     from audiocodec.codec import Codec
@@ -19,8 +22,8 @@ if TYPE_CHECKING:
 
 @argbind.bind(without_prefix=True, positional=True, group="decode")
 def decode(
-    input: str,
-    output: str,
+    inputs: str,
+    out: str = "",
     model: str = "",
     revision: str = "",
     device: str = "auto",
@@ -40,10 +43,10 @@ def decode(
 
     Parameters
     ----------
-    input : str
-        a .dac file, a folder of them, or - for standard input
-    output : str
-        a sound file (.wav, .flac, .ogg, ...), a folder, or -; beside the input if left out
+    inputs : str
+        INPUT [OUTPUT], or several inputs: .dac files and folders of them; - for a pipe
+    out : str
+        folder for the sound files of one or several inputs; beside the inputs if left out
     model : str
         the model that made the codes; by default the one that the file names
     revision : str
@@ -75,9 +78,9 @@ def decode(
     """
     from audiocodec.recordings import files_in
 
-    todo = planned(
-        input, output, partial(files_in, suffixes=(".dac",)), "." + (format or "wav").lower()
-    )
+    found_in, new_suffix = partial(files_in, suffixes=(".dac",)), f".{format or 'wav'}".lower()
+    decoding = Direction("decode", found_in, new_suffix, _check_input, _check_output)
+    todo = decoding.jobs(words_of(inputs), out)
     settings = {
         "start": start,
         "duration": duration or None,
@@ -91,6 +94,33 @@ def decode(
     loading = (model, revision_of(model, revision), device, fast)
     work = partial(_decode, loading, settings)
     return run_all(todo, work, jobs, debug)
+
+
+def _check_input(name: str) -> None:
+    from audiocodec.audio.formats import looks_like_media
+
+    if not looks_like_media(name) or not os.path.isfile(name):
+        return
+    with open_binary(name) as file:
+        if is_dac(file):
+            return
+    raise ArgumentError(
+        f"{name}: is sound by its name, and decode reads .dac files; "
+        f"`audiocodec encode {name}` makes one"
+    )
+
+
+def _check_output(source: str, name: str) -> None:
+    if name.lower().endswith(".dac") and source != PIPE and os.path.exists(name):
+        raise ArgumentError(
+            f"{name}: is a .dac file by its name, and the output of decode is a sound file; to "
+            f"decode both, write `audiocodec decode {source} {name} --out FOLDER`"
+        )
+    if name.lower().endswith(".dac"):
+        raise ArgumentError(
+            f"{name}: sound is to be written, and .dac is the name of codes; "
+            f"call it {name[:-4]}.wav, or .flac, .ogg, ..."
+        )
 
 
 def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:

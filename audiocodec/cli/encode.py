@@ -1,21 +1,26 @@
 """`audiocodec encode`: sound files to .dac files."""
 
 from functools import partial
+from pathlib import Path
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, Job, planned, run_all
+from audiocodec.cli.arguments import words_of
+from audiocodec.cli.batch import PIPE, Job, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
+from audiocodec.cli.operands import Direction
 from audiocodec.cli.progress import progress_bar
+from audiocodec.container import check_dac_name
+from audiocodec.errors import ArgumentError
 from audiocodec.files import stdin, stdout
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 
 @argbind.bind(without_prefix=True, positional=True, group="encode")
 def encode(
-    input: str,
-    output: str,
+    inputs: str,
+    out: str = "",
     model: str = DEFAULT_MODEL,
     revision: str = "",
     device: str = "auto",
@@ -32,10 +37,10 @@ def encode(
 
     Parameters
     ----------
-    input : str
-        a sound file, a folder of them, or - for standard input
-    output : str
-        a .dac file, a folder, or -; beside the input if left out
+    inputs : str
+        INPUT [OUTPUT], or several inputs: sound files and folders of them; - for a pipe
+    out : str
+        folder for the .dac files of one or several inputs; beside the inputs if left out
     model : str
         a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     revision : str
@@ -61,7 +66,8 @@ def encode(
     """
     from audiocodec.recordings import sound_files
 
-    todo = planned(input, output, sound_files, ".dac")
+    encoding = Direction("encode", sound_files, ".dac", _check_input, _check_output)
+    todo = encoding.jobs(words_of(inputs), out)
     settings = {
         "n_codebooks": codebooks or None,
         "kbps": bitrate or None,
@@ -71,6 +77,24 @@ def encode(
     }
     work = partial(_encode, (model, revision_of(model, revision), device, fast), settings)
     return run_all(todo, work, jobs, debug)
+
+
+def _check_input(name: str) -> None:
+    if name.lower().endswith(".dac"):
+        raise ArgumentError(
+            f"{name}: is a .dac file by its name; `audiocodec decode {name}` turns it into sound"
+        )
+
+
+def _check_output(source: str, name: str) -> None:
+    from audiocodec.audio.formats import looks_like_media
+
+    if looks_like_media(name) and source != PIPE and Path(name).exists():
+        raise ArgumentError(
+            f"{name}: is a sound file by its name, and the output of encode is a .dac file; to "
+            f"encode both, write `audiocodec encode {source} {name} --out FOLDER`"
+        )
+    check_dac_name(name)
 
 
 def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:

@@ -34,12 +34,13 @@ def truncate(
     """
     if codebooks < 1:
         raise ArgumentError("give --codebooks with how many to keep, 1 or more")
+    from audiocodec.recordings import files_in
     from audiocodec.tokens import editing
 
     if input != PIPE and editing.is_sharded(input):
         todo = [Job(str(a), str(b)) for a, b in editing.shard_targets(input, target)]
     else:
-        todo = planned(input, target, [".dac"], ".dac")
+        todo = planned(input, target, partial(files_in, suffixes=(".dac",)), ".dac")
     return run_all(todo, partial(_truncate, codebooks, overwrite), 1, debug)
 
 

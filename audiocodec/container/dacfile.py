@@ -9,11 +9,12 @@ from typing import BinaryIO
 import numpy as np
 
 from audiocodec.container.header import Header
+from audiocodec.container.output import dac_output
 from audiocodec.container.reader import Reader
 from audiocodec.container.records import Block
 from audiocodec.container.writer import LONGEST_BLOCK_FRAMES, Writer, checked_codes
 from audiocodec.errors import ArgumentError, CodesError, ContainerError
-from audiocodec.files import open_binary, output_file
+from audiocodec.files import open_binary
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,13 +100,11 @@ class DacFile:
     def save(self, target: str | os.PathLike[str] | BinaryIO, overwrite: bool = False) -> None:
         """Write to a path or to a binary file object.
 
-        Raises OutputExists, OutputError, ArgumentError for another kind of target.
+        Raises OutputExists, OutputError, ArgumentError for another kind of target, and for a
+        name that is not one of codes.
         """
-        if isinstance(target, str | os.PathLike):
-            with output_file(target, overwrite) as file:
-                self._write(file)
-        else:
-            self._write(target)
+        with dac_output(target, overwrite) as file:
+            self._write(file)
 
     def to_bytes(self) -> bytes:
         """The file, as it would be saved."""

@@ -2,6 +2,7 @@
 
 from typing import BinaryIO
 
+from audiocodec.container.header import MAGIC
 from audiocodec.container.published import PublishedFile, is_published, read_published
 from audiocodec.container.reader import Reader, check_readable
 from audiocodec.files import name_of, read_exactly
@@ -23,3 +24,9 @@ def open_dac(file: BinaryIO, path: str | None = None) -> Reader | PublishedFile:
     if is_published(prefix):
         return read_published(file, path or name_of(file))
     return Reader(file, path)
+
+
+def is_dac(file: BinaryIO) -> bool:
+    """Whether a file begins as a .dac file of either kind does."""
+    prefix = read_exactly(file, PREFIX_BYTES)
+    return prefix == MAGIC or is_published(prefix)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from audiocodec.container import Header, Writer
+from audiocodec.container import Header, Writer, dac_output
 from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
-from audiocodec.tokens.editing.sources import Source, TokenFile, opened, output
+from audiocodec.tokens.editing.sources import Source, TokenFile, opened
 from audiocodec.tokens.editing.spans import Frames, Span, frames_in, moved_length
 
 GAIN_TOLERANCE_DB = 0.01  # levels closer than this count as one: far below what can be heard
@@ -58,7 +58,7 @@ def truncate(source: Source, target: Source, n_codebooks: int, overwrite: bool =
                 f"{file.path}: {n_codebooks} codebooks; it has 1 to {file.header.n_codebooks}"
             )
         header = replace(file.header, n_codebooks=n_codebooks, n_samples=file.n_samples)
-        with output(target, overwrite) as out, Writer(out, header) as writer:
+        with dac_output(target, overwrite) as out, Writer(out, header) as writer:
             for codes in file.codes(n_codebooks):
                 writer.write(codes)
         return header
@@ -126,7 +126,7 @@ def _write(pieces: Sequence[_Piece], like: Header, target: Source, overwrite: bo
             f"no frame would be left; a range must hold at least one, {1 / like.frame_rate:.4f} s"
         )
     header = replace(like, n_samples=_length(pieces, like))
-    with output(target, overwrite) as out, Writer(out, header) as writer:
+    with dac_output(target, overwrite) as out, Writer(out, header) as writer:
         for piece in pieces:
             for codes in piece.file.codes(header.n_codebooks, piece.start, piece.stop):
                 writer.write(codes)

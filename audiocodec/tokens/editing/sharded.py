@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audiocodec.errors import ArgumentError, quoted
+from audiocodec.errors import ArgumentError, OutputError, quoted
 from audiocodec.files import make_folder
 from audiocodec.tokens.editing.comparing import Comparison, Side, Tally
 from audiocodec.tokens.shards import FORMATS, Shards, TokenRow, open_shards, write_shard

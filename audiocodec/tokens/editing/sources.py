@@ -10,7 +10,7 @@ import numpy as np
 
 from audiocodec.container import Header, PublishedFile, Reader, open_dac
 from audiocodec.errors import ContainerError
-from audiocodec.files import is_seekable, name_of, open_binary, output_file, spooled
+from audiocodec.files import is_seekable, name_of, open_binary, spooled
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -79,13 +79,3 @@ def _seekable(source: Source) -> Iterator[BinaryIO]:
     else:
         with spooled(source) as copy:
             yield copy
-
-
-@contextmanager
-def output(target: Source, overwrite: bool) -> Iterator[BinaryIO]:
-    """A path, which appears whole or not at all, or a binary file object, a pipe too."""
-    if isinstance(target, str | os.PathLike):
-        with output_file(target, overwrite) as file:
-            yield file
-    else:
-        yield target
