@@ -65,6 +65,13 @@ def target_of(name: str) -> str | BinaryIO:
     return name
 
 
+def dac_files(folder: Path) -> Iterable[Path]:
+    """The .dac files under a folder, as planned() takes it."""
+    from audiocodec.recordings import files_in  # which imports soundfile
+
+    return files_in(folder, (".dac",))
+
+
 def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> list[Job]:
     """What there is to do for the operands of a command.
 

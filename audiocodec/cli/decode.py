@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import argbind
 
 from audiocodec.cli.arguments import words_of
-from audiocodec.cli.batch import PIPE, Job, opened, run_all
+from audiocodec.cli.batch import PIPE, Job, dac_files, opened, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.operands import Direction
@@ -76,10 +76,8 @@ def decode(
     debug : bool
         show where an error came from
     """
-    from audiocodec.recordings import files_in
-
-    found_in, new_suffix = partial(files_in, suffixes=(".dac",)), f".{format or 'wav'}".lower()
-    decoding = Direction("decode", found_in, new_suffix, _check_input, _check_output)
+    new_suffix = f".{format or 'wav'}".lower()
+    decoding = Direction("decode", dac_files, new_suffix, _check_input, _check_output)
     todo = decoding.jobs(words_of(inputs), out)
     settings = {
         "start": start,

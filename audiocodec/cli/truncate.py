@@ -4,7 +4,7 @@ from functools import partial
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, Job, opened, planned, run_all
+from audiocodec.cli.batch import PIPE, Job, dac_files, opened, planned, run_all
 from audiocodec.errors import ArgumentError
 from audiocodec.files import stdout
 
@@ -34,13 +34,12 @@ def truncate(
     """
     if codebooks < 1:
         raise ArgumentError("give --codebooks with how many to keep, 1 or more")
-    from audiocodec.recordings import files_in
     from audiocodec.tokens import editing
 
     if input != PIPE and editing.is_sharded(input):
         todo = [Job(str(a), str(b)) for a, b in editing.shard_targets(input, target)]
     else:
-        todo = planned(input, target, partial(files_in, suffixes=(".dac",)), ".dac")
+        todo = planned(input, target, dac_files, ".dac")
     return run_all(todo, partial(_truncate, codebooks, overwrite), 1, debug)
 
 
