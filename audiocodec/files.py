@@ -143,6 +143,19 @@ def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
+def append_line(path: str | os.PathLike[str], line: str) -> None:
+    """Add a line to a text file, all of it or nothing. Raises OutputError."""
+    data = line.encode() + b"\n"
+    try:
+        with open(path, "ab", buffering=0) as file:
+            before = file.tell()
+            if file.write(data) < len(data):  # the disk is full: an error only if nothing fits
+                file.truncate(before)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise _explained(name_of(path), Path(path).parent, error) from error
+
+
 def _file_name(path: str | os.PathLike[str]) -> str:
     """The path, if a file can have it. Raises OutputError."""
     name = os.fspath(path)

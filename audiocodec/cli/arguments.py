@@ -23,6 +23,7 @@ SEVERAL: dict[str, Callable[[str], bool]] = {  # flags of several words, and wha
 JOINT = "\0"  # argbind knows no lists; no word of a command line holds this
 
 GIVEN: ContextVar[tuple[str, ...]] = ContextVar("GIVEN", default=())  # flags of the command line
+CONFIGURED: ContextVar[tuple[str, ...]] = ContextVar("CONFIGURED", default=())  # of --args.load
 
 
 class _Parser(ArgumentParser):
@@ -46,8 +47,11 @@ def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> i
         print(parser.format_help(), end="")
         return 0
     flags, given = parser.parse_known_args(arguments[:cut])
+    CONFIGURED.set(())
     if conf := getattr(flags, LOAD, ""):
-        parser.set_defaults(**settings_of(conf, parser._actions))
+        settings = settings_of(conf, parser._actions)
+        CONFIGURED.set(tuple(settings))
+        parser.set_defaults(**settings)
         flags, given = parser.parse_known_args(arguments[:cut])
     for argument in given:
         if argument.startswith("-") and argument != "-":

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import argbind
 
-from audiocodec.cli.arguments import words_of
+from audiocodec.cli.arguments import GIVEN, words_of
 from audiocodec.cli.messages import printable, say
+from audiocodec.cli.operands import check_folder
 from audiocodec.errors import ArgumentError
 from audiocodec.extras import check_installed
 from audiocodec.weights.registry import DEFAULT_MODEL
@@ -66,7 +67,14 @@ def evaluate(
     """
     if not out:
         raise ArgumentError("give --out with a folder for the report")
+    check_folder(out)
     if ratings:
+        idle = [f"--{name}" for name in GIVEN.get() if name not in ("ratings", "out", "debug")]
+        if idle or data:
+            raise ArgumentError(
+                f"{', '.join(idle) or data}: without effect, because --ratings measures nothing "
+                "anew; leave it out"
+            )
         return _analyse([Path(name) for name in words_of(ratings)], Path(out))
     if not data:
         raise ArgumentError("DATA is missing: a folder of clips, a manifest or a sound file")

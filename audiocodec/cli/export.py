@@ -6,8 +6,9 @@ import argbind
 
 from audiocodec.cli.messages import printable
 from audiocodec.cli.models import revision_of
+from audiocodec.cli.operands import check_folder
 from audiocodec.errors import ArgumentError
-from audiocodec.files import make_folder
+from audiocodec.files import check_apart, make_folder
 from audiocodec.weights.registry import DEFAULT_MODEL
 
 FORMATS = ("onnx",)
@@ -43,6 +44,8 @@ def export(
         raise ArgumentError(f"--format {format}; there is {', '.join(FORMATS)}")
     if not out:
         raise ArgumentError("give --out with a folder for the ONNX files")
+    check_folder(out)
+    check_apart([model], out)
     model = model or DEFAULT_MODEL
     wanted = revision_of(model, revision)
     from audiocodec.cli.loading import loaded

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from audiocodec.cli.arguments import words_of
 from audiocodec.cli.messages import counted, printable, say
 from audiocodec.cli.models import revision_of
+from audiocodec.cli.operands import check_folder
 from audiocodec.errors import ArgumentError
 from audiocodec.weights.registry import DEFAULT_MODEL
 
@@ -73,6 +74,7 @@ def tokenize(
     """
     if not out:
         raise ArgumentError("give --out with a folder for the shards")
+    check_folder(out)
     from audiocodec.tokens.tokenizing import TokenizeSettings
     from audiocodec.tokens.tokenizing import tokenize as run
 

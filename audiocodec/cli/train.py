@@ -10,7 +10,8 @@ from typing import TypeVar
 
 import argbind
 
-from audiocodec.cli.arguments import GIVEN
+from audiocodec.cli.arguments import CONFIGURED, GIVEN
+from audiocodec.cli.operands import check_folder
 from audiocodec.errors import ArgumentError
 from audiocodec.lab.train.settings import (
     DiscriminatorSettings,
@@ -130,6 +131,7 @@ def train(
     """
     if not data or not out:
         raise ArgumentError("give --data with at least one source, and --out with a folder")
+    check_folder(out)
     from audiocodec.lab.train.run import Plan, run
 
     plan = Plan(
@@ -146,6 +148,7 @@ def train(
         init_discriminators=init_discriminators,
         device=device,
         insisted=GIVEN.get(),
+        recipe=CONFIGURED.get(),
     )
     run(plan)
     return 0

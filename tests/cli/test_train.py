@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from audiocodec import Codec
+from audiocodec import Codec, ModelConfig
 from audiocodec.lab.train.logs import read_log
 
 SMALL = """
@@ -103,14 +103,17 @@ def test_a_stopped_run_goes_on(trained, material, tmp_path):
 
 
 def test_fine_tuning_starts_from_a_model(trained, material, tmp_path):
-    """Its shape wins over the flags; discriminators come from a checkpoint."""
-    more = ["--init-from", str(trained / "model"), "--encoder-dim", "8", "--steps", "1"]
+    """Its shape wins over the recipe's, which is told; discriminators come from a checkpoint."""
+    more = ["--init-from", str(trained / "model"), "--steps", "1"]
     more += ["--init-discriminators", str(trained / "checkpoint.pt"), "--lr", "1e-9"]
     done = run(command(material, tmp_path / "tuned", *more))
     assert done.returncode == 0, done.stderr
     tuned = Codec.from_pretrained(tmp_path / "tuned" / "model", device="cpu")
     before = Codec.from_pretrained(trained / "model", device="cpu")
     assert tuned.config == before.config
+    plan = json.loads((tmp_path / "tuned" / "plan.json").read_text())
+    assert ModelConfig.from_dict(plan["network"]) == before.config
+    assert "init" not in plan
     wave = 0.1 * np.random.default_rng(1).standard_normal((1, 1, 6400)).astype(np.float32)
     assert np.array_equal(tuned.encode(wave), before.encode(wave))
 

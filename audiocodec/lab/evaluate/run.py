@@ -274,6 +274,12 @@ def checked(plan: Plan) -> Plan:
     check_installed("the evaluation", "eval", PACKAGES)
     if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:
         raise ArgumentError("--every is 1 or more, --jobs and --listen 0 or more")
+    for folder in (plan.out, plan.cache):
+        if plan.data.is_dir() and folder.resolve().is_relative_to(plan.data.resolve()):
+            raise ArgumentError(
+                f"{folder}: lies in {plan.data}, so that the sound of the report would be taken "
+                "for clips; name another --out"
+            )
     if not plan.seconds > 0:
         raise ArgumentError(f"--seconds {plan.seconds:g}; an excerpt needs some length")
     if not 8000 <= plan.sample_rate <= 192_000:

@@ -1,10 +1,11 @@
 """The full state of a training on disk: whole or not at all, read without executing anything."""
 
+import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ FORMAT = "audiocodec-training-1"
 
 
 def save(trainer: Trainer, path: Path, **more: float) -> None:
-    """Write all that a run needs to go on, and more figures by name."""
+    """Write all that a run needs to go on, and more figures by name. Raises OutputError."""
     state = {
         **more,
         "format": FORMAT,
@@ -44,8 +45,32 @@ def save(trainer: Trainer, path: Path, **more: float) -> None:
     for name in ("codebooks", "dead"):
         if (watcher := getattr(trainer, name)) is not None:
             state[name] = watcher.state_dict()
+    _write(state, path)
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Raises OutputError, also where torch's zip writer hides why a write failed."""
     with output_file(path, overwrite=True) as file:
-        torch.save(state, file)
+        tracked = _ErrorTrackingFile(file)
+        try:
+            torch.save(state, tracked)
+        except RuntimeError as error:
+            raise tracked.error or error from error
+
+
+class _ErrorTrackingFile(io.RawIOBase):
+    """A file that keeps the error of the first write that failed."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        try:
+            return self.file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
 
 
 def load(trainer: Trainer, path: Path) -> None:
@@ -122,6 +147,5 @@ def _fitting(path: Path, to_what: str) -> Iterator[None]:
 
 
 def save_batch(audio: Tensor, figures: Mapping[str, float], step: int, path: Path) -> None:
-    """Keep the batch on which a loss was not finite, to look into it."""
-    with output_file(path, overwrite=True) as file:
-        torch.save({"step": step, "figures": dict(figures), "audio": audio.cpu()}, file)
+    """Keep the batch on which a loss was not finite, to look into it. Raises OutputError."""
+    _write({"step": step, "figures": dict(figures), "audio": audio.cpu()}, path)

@@ -2,13 +2,16 @@
 
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
+from audiocodec.errors import OutputError
+from audiocodec.files import append_line
 from audiocodec.lab.measures import spectral
 from audiocodec.lab.train.validation import Validated
 
@@ -25,13 +28,13 @@ class Logs:
         self.board = _board(folder / "tensorboard")
 
     def figures(self, step: int, values: Mapping[str, float], kind: str = "train") -> None:
-        """One line of JSON, and one point on each curve."""
+        """One line of JSON, and one point on each curve. Raises OutputError."""
         rounded = {name: float(f"{value:.5g}") for name, value in values.items()}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **rounded}) + "\n")
+        append_line(self.path, json.dumps({"step": step, "kind": kind, **rounded}))
         if self.board is not None:
-            for name, value in values.items():
-                self.board.add_scalar(f"{kind}/{name}", value, step)
+            with _board_errors(self.path.parent):
+                for name, value in values.items():
+                    self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def sounds(self, step: int, validated: Validated) -> None:
         """Originals and decoded excerpts, to hear and as mel spectrograms one above the other."""
@@ -46,7 +49,8 @@ class Logs:
     def close(self) -> None:
         """Write what is still in memory."""
         if self.board is not None:
-            self.board.close()
+            with suppress(OSError):  # log.jsonl has the figures too
+                self.board.close()
 
 
 def _board(folder: Path) -> Any:
@@ -59,7 +63,17 @@ def _board(folder: Path) -> Any:
             stacklevel=3,
         )
         return None
-    return SummaryWriter(str(folder))
+    with _board_errors(folder.parent):
+        return SummaryWriter(str(folder))
+
+
+@contextmanager
+def _board_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise OutputError(f"{folder / 'tensorboard'}: cannot be written: {reason}") from error
 
 
 def _picture(audio: Tensor, sample_rate: int) -> np.ndarray:

@@ -7,6 +7,7 @@ import numpy as np
 from torch import Tensor
 from tqdm import tqdm
 
+from audiocodec.errors import OutputError
 from audiocodec.lab.measures.usage import CodebookUsage
 from audiocodec.lab.train import checkpoints, distributed
 from audiocodec.lab.train.logs import Logs
@@ -25,6 +26,7 @@ class Loop:
         self.trainer, self.folder, self.held_out = trainer, folder, held_out
         self.first = distributed.rank() == 0
         self.best_mel = float("inf")
+        self.saved_step: int | None = None  # of the checkpoint to go on from
         self.codes: deque[Tensor] = deque(maxlen=COUNTED)
         self.window: list[Figures] = []  # of the steps since the last line of the log
 
@@ -33,10 +35,12 @@ class Loop:
         return self.trainer.settings.running
 
     def run(self) -> None:
-        """Go on from folder/checkpoint.pt if there is one. Raises TrainingDiverged, ModelError."""
+        """Go on from folder/checkpoint.pt if there is one. Raises TrainingDiverged, ModelError,
+        and OutputError that says which checkpoint is good."""
         trainer, latest = self.trainer, self.folder / checkpoints.LATEST
         if latest.exists():
             checkpoints.load(trainer, latest)
+            self.saved_step = trainer.step
         if self.held_out is not None and (best := self.folder / checkpoints.BEST).exists():
             self.best_mel = checkpoints.read(best).get("mel", float("inf"))
         logs = Logs(self.folder, trainer.model.config.sample_rate) if self.first else None
@@ -52,10 +56,20 @@ class Loop:
             while trainer.step < n_steps:
                 self._step(logs, bar)
                 bar.update()
+        except OutputError as error:
+            raise OutputError(f"{error}; {self._where_to_go_on()}") from error
         finally:
             bar.close()
             if logs is not None:
                 logs.close()
+
+    def _where_to_go_on(self) -> str:
+        if self.saved_step is None:
+            return "no checkpoint was written yet"
+        return (
+            f"{self.folder / checkpoints.LATEST} is whole, of step {self.saved_step}: the same "
+            "command goes on from there"
+        )
 
     def _step(self, logs: Logs | None, bar: tqdm) -> None:
         trainer, every = self.trainer, self._every
@@ -76,6 +90,7 @@ class Loop:
             self._validate(logs)
         if self.first and (self._due(every.save_every) or self._at_end()):
             checkpoints.save(trainer, self.folder / checkpoints.LATEST)
+            self.saved_step = trainer.step
         if self.first and self._due(every.keep_every):
             checkpoints.save(trainer, self.folder / f"step_{trainer.step}.pt")
         if self._due(every.save_every) or self._due(every.validate_every):

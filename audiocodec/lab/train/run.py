@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 
 import torch
@@ -18,6 +18,14 @@ from audiocodec.lab.train import checkpoints, distributed, variants
 from audiocodec.lab.train.cache import Cache
 from audiocodec.lab.train.codebooks import init_codebooks
 from audiocodec.lab.train.discriminators import DiscriminatorConfig, Discriminators
+from audiocodec.lab.train.effects import (
+    NETWORK,
+    check_effects,
+    idle_families,
+    idle_sampling,
+    idle_settings,
+    idle_start,
+)
 from audiocodec.lab.train.excerpts import Excerpts, ExcerptSettings, check_shares
 from audiocodec.lab.train.fitting import fitted_full_band, fitted_shares
 from audiocodec.lab.train.generator import published_start
@@ -51,8 +59,10 @@ class Plan:
     """All that a training is.
 
     data, valid: sources, [class=]PATH; see train.sources. insisted: names of settings that the
-    user gave himself; other shares and full_band_share are fitted to the recordings, see
-    train.fitting.
+    user gave himself: each must have an effect, see train.effects; other shares and
+    full_band_share are fitted to the recordings, see train.fitting. recipe: names of settings
+    from a configuration file.
+    Raises ArgumentError for a setting that cannot be, or that the user gave without effect.
     """
 
     data: tuple[str, ...]
@@ -68,12 +78,25 @@ class Plan:
     init_discriminators: str = ""
     device: str = "auto"
     insisted: tuple[str, ...] = ()
+    recipe: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.data:
             raise ArgumentError("--data names no source")
         if self.init not in STARTS:
             raise ArgumentError(f"--init {self.init!r}; it must be {' or '.join(STARTS)}")
+        if self.init_from and Path(self.init_from).resolve().is_relative_to(self.out.resolve()):
+            raise ArgumentError(
+                f"--init-from {self.init_from}: lies in --out, where this training writes its "
+                "own model; name another --out"
+            )
+        idle = chain(
+            idle_start(self.init_from, self.valid),
+            idle_settings(self.settings),
+            idle_families(self.discriminators),
+            idle_sampling(self.sampling),
+        )
+        check_effects(self.insisted, idle)
 
 
 @dataclass(frozen=True)
@@ -93,6 +116,7 @@ def run(plan: Plan) -> Path:
     with distributed.joined(plan.device) as device, _folder(plan.out):
         plan, found = _prepared(plan)
         model = _started(plan, device)
+        plan = _with_network_of(model, plan)
         trained = Training(plan, found, model, device)
         with trained.loader:
             trained.loop.run()
@@ -162,6 +186,15 @@ def _started(plan: Plan, device: torch.device) -> DAC:
     if plan.settings.quantizer.rotation:
         variants.use_rotation_trick(model)
     return model.to(device)
+
+
+def _with_network_of(model: DAC, plan: Plan) -> Plan:
+    """The plan with the shape that is trained, which is that of init_from where it is given."""
+    if plan.network == model.config:
+        return plan
+    if unused := [name for name in NETWORK if name in plan.recipe]:
+        _say(f"the network is that of {plan.init_from}; the recipe's {', '.join(unused)} not used")
+    return replace(plan, network=model.config)
 
 
 class Training:
@@ -285,7 +318,10 @@ def _say(text: str) -> None:
 
 def _write_plan(plan: Plan) -> None:
     """For the reader: what this run was asked to do, last."""
-    text = json.dumps(asdict(plan), indent=2, default=str) + "\n"
+    values = asdict(plan)
+    if plan.init_from:
+        del values["init"]  # it was not used
+    text = json.dumps(values, indent=2, default=str) + "\n"
     write_file(plan.out / PLAN, text)
 
 

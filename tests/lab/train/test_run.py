@@ -1,5 +1,9 @@
 """A plan put into practice: what is refused, when, and what it leaves behind."""
 
+import errno
+import io
+import json
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +12,11 @@ import pytest
 import soundfile as sf
 
 from audiocodec.errors import ArgumentError, AudioError, CodecError, OutputError
+from audiocodec.files import output_file
+from audiocodec.lab.train import checkpoints
 from audiocodec.lab.train import run as running
 from audiocodec.lab.train.run import Plan, run
-from audiocodec.lab.train.settings import DiscriminatorSettings, Sampling
+from audiocodec.lab.train.settings import DiscriminatorSettings, Running, Sampling
 from tests.lab.train.micro import CONFIG, settings
 
 RECIPE = Sampling("speech=3 music=2 environment=1", full_band_share=0.17, excerpt_s=0.15)
@@ -106,3 +112,69 @@ def test_no_cuda_is_said_as_by_encode(plan, monkeypatch, tmp_path):
     with pytest.raises(ArgumentError, match="device 'cuda:3' cannot be used here"):
         run(replace(plan, device="cuda"))
     assert [path.name for path in tmp_path.iterdir()] == ["music"]
+
+
+@pytest.mark.usefixtures("no_model")
+@pytest.mark.parametrize(
+    ("given", "changed", "words"),
+    [
+        (("sample_rate", "n_codebooks"), {"init_from": "x"}, "--sample-rate, --n-codebooks: .* x"),
+        (("init",), {"init_from": "x"}, "--init: "),
+        (("listen_every",), {}, "without --valid"),
+        (("gamma",), {"schedule": "cosine"}, "--schedule exponential, not cosine"),
+        (("periods",), {"adversarial_weight": 0, "feature_weight": 0}, "no discriminators"),
+        (("adversary_from",), {"adversary_from": 5}, "ends before, after 1 steps"),
+        (("mel_ramp",), {"mel_weight": 0}, "--mel-weight is 0"),
+        (("complex_exponent",), {"complex_weight": 0}, "--complex-weight is 0"),
+        (("codebook_weight",), {"codebook_decay": 0.9}, "by averages"),
+        (("revive_decay",), {}, "--revive is 0"),
+        (("scale_width",), {}, "--rates is empty"),
+        (("cache_gib",), {}, "no --cache"),
+    ],
+)
+def test_a_setting_without_effect_is_refused_where_the_user_gave_it(plan, given, changed, words):
+    """With the reason; a recipe may hold it."""
+    for part in ("losses", "optimisation", "quantizer"):
+        own = {k: v for k, v in changed.items() if hasattr(getattr(plan.settings, part), k)}
+        new = replace(getattr(plan.settings, part), **own)
+        plan = replace(plan, settings=replace(plan.settings, **{part: new}))
+    plan = replace(plan, init_from=changed.get("init_from", ""))
+    with pytest.raises(ArgumentError, match=words):
+        replace(plan, insisted=given)
+    assert replace(plan, recipe=given).recipe == given
+
+
+def test_a_plan_says_the_shape_that_is_trained(plan, tmp_path, capsys):
+    """That of the model to start from; where a recipe has another, a line says so."""
+    run(plan)
+    start, other = str(plan.out / "model"), replace(plan.network, n_codebooks=1)
+    capsys.readouterr()
+    tuned = replace(plan, out=tmp_path / "tuned", init_from=start, network=other)
+    run(replace(tuned, recipe=("n_codebooks", "steps")))
+    assert f"that of {start}; the recipe's n_codebooks not used" in capsys.readouterr().err
+    written = json.loads((tmp_path / "tuned" / "plan.json").read_text())
+    assert written["network"]["n_codebooks"] == plan.network.n_codebooks
+    with pytest.raises(ArgumentError, match="lies in --out"):
+        replace(plan, init_from=start)
+
+
+@pytest.mark.parametrize("n_checkpoints", [0, 1])
+def test_a_full_disk_is_told_with_the_checkpoint_that_is_good(plan, monkeypatch, n_checkpoints):
+    """Torch's zip writer only says that a position is not the one that it expected."""
+
+    class Full(io.BytesIO):
+        def write(self, data):
+            if self.tell() > 100_000:
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return super().write(data)
+
+    @contextmanager
+    def on_full_disk(path, overwrite):
+        with output_file(path, overwrite) as file:
+            yield file if path.exists() < n_checkpoints else Full()
+
+    monkeypatch.setattr(checkpoints, "output_file", on_full_disk)
+    plan = replace(plan, settings=replace(settings(steps=2), running=Running(save_every=1)))
+    words = r"is whole, of step 1: the same command goes on" if n_checkpoints else "no checkpoint"
+    with pytest.raises(OutputError, match=f"no space left on the disk; .*{words}"):
+        run(plan)
