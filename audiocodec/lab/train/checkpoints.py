@@ -53,7 +53,7 @@ def _write(state: dict[str, Any], path: Path) -> None:
     with output_file(path, overwrite=True) as file:
         tracked = _ErrorTrackingFile(file)
         try:
-            torch.save(state, tracked)
+            torch.save(state, tracked)  # type: ignore[arg-type]
         except RuntimeError as error:
             raise tracked.error or error from error
 
