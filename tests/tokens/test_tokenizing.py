@@ -18,8 +18,9 @@ import soundfile as sf
 from audiocodec import Codec, files
 from audiocodec.engine import BatchEncoder
 from audiocodec.errors import ArgumentError, AudioError, OutputError
+from audiocodec.recordings import open_recording
 from audiocodec.tokens import open_shards, tokenize
-from audiocodec.tokens.inputs import items_of, open_item
+from audiocodec.tokens.inputs import items_of
 from audiocodec.tokens.jobs import encoding, plan
 from audiocodec.tokens.jobs.encoding import Ahead, reading_thread
 from audiocodec.tokens.jobs.folder import JobError, locked
@@ -49,7 +50,7 @@ def test_codes_are_those_of_each_item_alone(tmp_path, small, model, corpus, form
     assert (done.n_rows, done.n_errors, len(done.paths)) == (10, 3, 5)
     assert shards.fingerprint == small.fingerprint
     for id, row in rows.items():
-        with open_item(items[id]) as audio:
+        with open_recording(items[id]) as audio:
             samples = np.concatenate(list(audio.blocks()))
             rate = audio.sample_rate
         alone = small.compress(samples, sample_rate=rate)

@@ -22,7 +22,7 @@ from audiocodec.codec import Codec
 from audiocodec.compression import codes_of, measure, model_blocks
 from audiocodec.container import DacFile, Header
 from audiocodec.errors import AudioError, CodecError, ModelError, ModelMismatch, OutputError
-from audiocodec.tokens.inputs import Item, open_item
+from audiocodec.recordings import Recording, open_recording
 from audiocodec.tokens.jobs.folder import Job, Part, Problem
 from audiocodec.tokens.shards import TokenRow
 
@@ -108,11 +108,11 @@ def encode_part(
     return PartDone(part.index, part.n_items, total_s, len(problems))
 
 
-def _read(codec: Codec, job: Job, items: Sequence[Item], stop: Event) -> Pieces:
+def _read(codec: Codec, job: Job, items: Sequence[Recording], stop: Event) -> Pieces:
     """Of each item its header, its blocks and an end, or an end that tells why not."""
     for item in items:
         try:
-            with open_item(item, job.recipe.track) as whole:
+            with open_recording(item, job.recipe.track) as whole:
                 audio = _until(whole, stop)
                 measured = measure(audio, codec.sample_rate, job.recipe.normalize)
                 header = codec.header_for(audio, measured, job.recipe.n_codebooks, {})
@@ -136,7 +136,7 @@ def _until(audio: AudioSource, stop: Event) -> AudioSource:
     return replace(audio, _read=read)
 
 
-def _reason(item: Item, error: Exception) -> str:
+def _reason(item: Recording, error: Exception) -> str:
     """One line; raises the error itself where it is not the item's."""
     if isinstance(error, OutputError | ModelError | MemoryError):
         raise error
@@ -146,7 +146,9 @@ def _reason(item: Item, error: Exception) -> str:
     return line.removeprefix(f"{item.path}: ").removeprefix(f"{item.source}: ")
 
 
-def _one_by_one(codec: Codec, job: Job, items: Sequence[Item], pieces: Pieces) -> Iterator[Made]:
+def _one_by_one(
+    codec: Codec, job: Job, items: Sequence[Recording], pieces: Pieces
+) -> Iterator[Made]:
     """Encode each item as its pieces come."""
     for item in items:
         blocks: Iterator[np.ndarray] = iter(())
@@ -162,9 +164,9 @@ def _one_by_one(codec: Codec, job: Job, items: Sequence[Item], pieces: Pieces) -
             yield Problem(item.id, item.source, _reason(item, error))
 
 
-def _together(codec: Codec, job: Job, items: Sequence[Item], pieces: Pieces) -> Iterator[Made]:
+def _together(codec: Codec, job: Job, items: Sequence[Recording], pieces: Pieces) -> Iterator[Made]:
     """Encode windows of several items at a time. Their samples are held until they are encoded."""
-    begun: deque[tuple[Item, Header | None, str]] = deque()  # without a header: what is wrong
+    begun: deque[tuple[Recording, Header | None, str]] = deque()  # without a header: what is wrong
 
     def signals() -> Iterator[np.ndarray]:
         for item in items:
@@ -205,7 +207,7 @@ def _samples(pieces: Pieces) -> tuple[Header, np.ndarray]:
     return header, samples
 
 
-def _row(job: Job, item: Item, header: Header, codes: np.ndarray) -> TokenRow:
+def _row(job: Job, item: Recording, header: Header, codes: np.ndarray) -> TokenRow:
     """codes: uint16 (channels, n_codebooks, frames). Raises CodecError for a row like no other."""
     row = TokenRow.of_dac(DacFile(header, codes), item.id, item.source, item.columns)
     job.header.dac(row)  # else the shard could not be written

@@ -22,12 +22,19 @@ from filelock import FileLock, Timeout
 
 from audiocodec.errors import CodecError, OutputError
 from audiocodec.files import make_folder, output_file, write_file
-from audiocodec.tokens.inputs import Item
+from audiocodec.recordings import Recording
 from audiocodec.tokens.shards import ShardHeader, TokenRow, shard_name, write_shard
 
 ITEMS = "items.jsonl"
 JOB = "job.json"
 ERRORS = "errors.jsonl"
+# of an item, in items.jsonl: a restart compares the lines, byte by byte
+# fmt: off
+STORED = (
+    "id", "source", "path", "member", "offset", "n_bytes", "start", "duration", "columns",
+    "problem",
+)
+# fmt: on
 
 
 class JobError(CodecError):
@@ -85,7 +92,7 @@ class Job:
         """Where the errors of a part lie, if it has any."""
         return self.folder / "errors" / f"{self.shard(part).stem}.jsonl"
 
-    def items(self, part: Part) -> list[Item]:
+    def items(self, part: Part) -> list[Recording]:
         """What a part is made of. Raises JobError."""
         try:
             with open(self.folder / ITEMS, "rb") as file:
@@ -147,16 +154,17 @@ def locked(folder: Path) -> Iterator[None]:
         raise OutputError(f"{lock}: cannot be written: {error.strerror}") from error
 
 
-def line_of(item: Item, file_bytes: int | None) -> bytes:
+def line_of(item: Recording, file_bytes: int | None) -> bytes:
     """A line of items.jsonl. file_bytes: of the file to open, by which a change of it is seen."""
-    return _line(vars(item) | {"path": str(item.path), "file_bytes": file_bytes})
+    values = {name: getattr(item, name) for name in STORED}
+    return _line(values | {"path": str(item.path), "file_bytes": file_bytes})
 
 
-def item_of(line: bytes) -> Item:
+def item_of(line: bytes) -> Recording:
     """The item of a line. Raises ValueError, TypeError, KeyError."""
     stored = json.loads(line)
     del stored["file_bytes"]
-    return Item(**stored | {"path": Path(stored["path"])})
+    return Recording(**stored | {"path": Path(stored["path"])})
 
 
 def _line(values: dict) -> bytes:

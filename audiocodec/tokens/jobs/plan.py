@@ -10,7 +10,8 @@ from typing import Any
 
 from audiocodec.errors import AudioError
 from audiocodec.files import output_file
-from audiocodec.tokens.inputs import Item, PathLike, items_of
+from audiocodec.recordings import Recording
+from audiocodec.tokens.inputs import PathLike, items_of
 from audiocodec.tokens.jobs.folder import ITEMS, JOB, Job, JobError, Part, Recipe, line_of
 from audiocodec.tokens.shards import ShardHeader, Value, column_types
 
@@ -28,7 +29,7 @@ class _Parts:
         self.parts: list[Part] = []
         self.offset = self.n_bytes = 0
 
-    def add(self, item: Item, line: bytes, file_bytes: int | None) -> None:
+    def add(self, item: Recording, line: bytes, file_bytes: int | None) -> None:
         last = self.parts[-1] if self.parts else None
         if last is None or last.n_items >= self.shard_rows or self.n_bytes >= SHARD_BYTES:
             last = Part(len(self.parts), self.offset, 0)
@@ -101,7 +102,7 @@ def _resumed(
     return Job(folder, recipe, replace(header, columns=columns)), parts.parts
 
 
-def _listed(inputs: Sequence[PathLike]) -> Iterator[tuple[Item, bytes, int | None]]:
+def _listed(inputs: Sequence[PathLike]) -> Iterator[tuple[Recording, bytes, int | None]]:
     """Items, their lines, and the sizes of their files; a file's is looked up once."""
     path, file_bytes = None, None
     for item in items_of(inputs):
@@ -119,7 +120,7 @@ def _file_bytes(path: Path) -> int | None:
         return None
 
 
-def _sound_bytes(item: Item, file_bytes: int | None) -> int:
+def _sound_bytes(item: Recording, file_bytes: int | None) -> int:
     if item.duration is not None:
         return int(min(item.duration * EXCERPT_BYTES_PER_S, 2.0**60))
     return item.n_bytes if item.member is not None else file_bytes or 0
@@ -146,7 +147,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 
 def _difference(
-    number: int, listed: tuple[Item, bytes, int | None] | None, line: bytes | None
+    number: int, listed: tuple[Recording, bytes, int | None] | None, line: bytes | None
 ) -> str:
     """What differs between an item that is there and the one that was."""
     if listed is None:

@@ -20,6 +20,7 @@ import numpy as np
 from audiocodec.container import DacFile, Reader
 from audiocodec.errors import ContainerError, printable, quoted
 from audiocodec.files import open_binary, output_file
+from audiocodec.recordings.tars import Member, Section, TarError, members
 from audiocodec.tokens.shards.header import (
     MAX_CODES,
     MAX_COLUMNS,
@@ -34,7 +35,6 @@ from audiocodec.tokens.shards.header import (
 )
 from audiocodec.tokens.shards.row import TokenRow, Value
 from audiocodec.tokens.shards.shard import Shard, parsed
-from audiocodec.tokens.shards.tars import Member, Section, TarError, members
 
 MAX_JSON_BYTES = 2**20  # of a row
 KEY_CHARACTERS = 60  # of the id; with the hash and the suffix a name fits the oldest tars
