@@ -30,9 +30,10 @@ def recordings_in(path: Path) -> Iterator[Recording]:
     """List a folder with its subfolders, a sound file, a manifest or a tar, in a fixed order.
 
     Manifests are .csv, .jsonl and .parquet; tars .tar, .tar.gz and .tgz, as webdataset has them:
-    X.json belongs to X.flac. The class of a file is the first folder below `path` in which it
-    lies, else the name of its folder. No sound file is opened; what is wrong with one recording
-    becomes its `problem`. What looks like input and is not used is told, see folders.files_in.
+    X.json belongs to X.flac. The class of a recording is what the manifest or that JSON says; of a
+    file in a folder or tar, the first folder in it, else the name of the folder or tar itself.
+    No sound file is opened; what is wrong with one recording becomes its `problem`. What looks
+    like input and is not used is told, see folders.files_in.
     Raises AudioError for an input that is none of these, or holds no sound files.
     """
     if path.is_dir():
@@ -56,11 +57,17 @@ def _in_folder(folder: Path) -> Iterator[Recording]:
     found = False
     for path in sound_files(folder):
         found = True
-        within = path.relative_to(folder)
-        kind = within.parts[0] if len(within.parts) > 1 else folder.absolute().name
-        yield Recording(within.as_posix(), str(path), path, kind=kind)
+        within = path.relative_to(folder).as_posix()
+        kind = _class_of(within, folder.absolute().name)
+        yield Recording(within, str(path), path, kind=kind)
     if not found:
         raise AudioError(f"{folder}: holds no sound files")
+
+
+def _class_of(name: str, otherwise: str) -> str:
+    """The first folder of a name within a folder or tar."""
+    folder, slash, _ = name.removeprefix("./").partition("/")
+    return folder if slash else otherwise
 
 
 # Tars
@@ -117,7 +124,7 @@ def _in_sample(
             sound.name,
             sound.offset,
             sound.n_bytes,
-            kind=str(columns.get("class") or ""),
+            kind=str(columns.get("class") or _class_of(sound.name, path.name.split(".")[0])),
             group=str(columns.get("group") or columns.get("package") or ""),
             columns=columns,
             problem=problem,

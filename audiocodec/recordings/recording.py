@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 
@@ -33,6 +33,16 @@ class Recording:
     group: str = ""
     columns: Mapping[str, Any] = field(default_factory=dict, hash=False)
     problem: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of its sound file, without folders."""
+        return self.path.name if self.member is None else PurePosixPath(self.member).name
+
+    @property
+    def place(self) -> str:
+        """Where it lies, for messages: the path of its file, or of the tar and the member in it."""
+        return str(self.path) if self.member is None else f"{self.path}/{self.member}"
 
     @property
     def is_whole(self) -> bool:

@@ -68,9 +68,7 @@ def test_hidden_files_are_told(tmp_path):
     touched(tmp_path, "._a.wav", "__MACOSX/._a.wav", "__MACOSX/b.wav", ".git/c.wav", ".old/x.txt")
     names, told = found(tmp_path)
     assert names == ["a.wav"]
-    assert told == (
-        "not used: 4 .wav files (hidden: .b.wav, x/.e.wav, .old/c.wav and 1 more)"
-    )
+    assert told == ("not used: 4 .wav files (hidden: .b.wav, x/.e.wav, .old/c.wav and 1 more)")
 
 
 def test_a_hidden_folder_with_a_visible_name_is_used(tmp_path):

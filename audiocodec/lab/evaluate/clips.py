@@ -4,6 +4,7 @@ mono, 16 bit, one rate, -16 LUFS, 10 s at most.
 
 import hashlib
 import io
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -13,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from audiocodec.audio import LoudnessMeter, normalizing_gain, open_audio
+from audiocodec.audio import LoudnessMeter, normalizing_gain
 from audiocodec.errors import AudioError
 from audiocodec.files import output_file
 from audiocodec.lab.measures.signals import SILENCE, Samples, at_rate
-from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
+from audiocodec.recordings import Recording, open_recording, recordings_in
 
 MIN_SECONDS, MAX_SECONDS = 0.5, 3600.0  # of one clip; in shorter ones headers are all that counts
 
@@ -27,8 +28,12 @@ class Clip:
     """A recording to measure on."""
 
     name: str  # differs from all others of the run
-    kind: str  # class: speech, music, environment...
-    path: Path
+    recording: Recording
+
+    @property
+    def kind(self) -> str:
+        """Its class: speech, music, environment..."""
+        return self.recording.kind
 
 
 @dataclass(frozen=True)
@@ -42,43 +47,26 @@ class Reference:
 
 
 def find_clips(data: Path, every: int = 1) -> list[Clip]:
-    """List the clips of a sound file, a folder or a manifest (.csv, .jsonl); every n-th of them.
+    """List every n-th clip of a sound file, a folder, a manifest or a tar; see recordings_in.
 
-    The class is the manifest's column `class`, or the first folder below `data` that a file lies
-    in, or the name of its folder. Raises AudioError where there is none.
+    Raises AudioError where there is none, or where a manifest does not say which class one has.
     """
-    if data.suffix.lower() in MANIFESTS:
-        found = list(_of_manifest(data))
-    elif data.is_dir():
-        found = [(_class_of(path, data), path) for path in sound_files(data)]
-    elif data.suffix.lower() in SOUND_SUFFIXES and data.is_file():
-        found = [(data.absolute().parent.name, data)]
-    else:
-        raise AudioError(f"{data}: not a sound file, a folder or a manifest (.csv, .jsonl)")
+    found = list(recordings_in(data))
     if not found:
         raise AudioError(f"{data}: holds no sound files")
+    if without := [one for one in found if not one.kind]:
+        raise AudioError(f"{data}: {without[0].source} has no class; add a column class")
     return list(_named(found[::every]))
 
 
-def _of_manifest(manifest: Path) -> Iterator[tuple[str, Path]]:
-    for row in manifest_rows(manifest):
-        if not row.get("class"):
-            raise AudioError(f"{manifest}: {row['path']} has no class; add a column class")
-        yield str(row["class"]), manifest.parent / row["path"]
-
-
-def _class_of(path: Path, folder: Path) -> str:
-    parts = path.relative_to(folder).parts
-    return parts[0] if len(parts) > 1 else folder.absolute().name
-
-
-def _named(found: Iterable[tuple[str, Path]]) -> Iterator[Clip]:
+def _named(found: Iterable[Recording]) -> Iterator[Clip]:
     """Names are those of the files; a number is added to what comes again."""
     seen: Counter[str] = Counter()
-    for kind, path in found:
-        seen[path.name] += 1
-        n = seen[path.name]
-        yield Clip(path.name if n == 1 else f"{path.stem} ({n}){path.suffix}", kind, path)
+    for recording in found:
+        name = recording.name
+        seen[name] += 1
+        stem, suffix = os.path.splitext(name)
+        yield Clip(name if seen[name] == 1 else f"{stem} ({seen[name]}){suffix}", recording)
 
 
 def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -> Reference:
@@ -87,33 +75,31 @@ def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -
     Raises AudioError for a recording that cannot be used: damaged, too short, or silent, for then
     there is nothing to compare.
     """
-    audio = at_rate(*_excerpt(clip.path, min(seconds, MAX_SECONDS)), sample_rate)
+    audio = at_rate(*_middle(clip.recording, min(seconds, MAX_SECONDS)), sample_rate)
     if len(audio) < MIN_SECONDS * sample_rate:
-        raise AudioError(f"{clip.path}: shorter than {MIN_SECONDS:g} s; not measured")
+        raise AudioError(f"{clip.recording.place}: shorter than {MIN_SECONDS:g} s; not measured")
     if np.abs(audio).max() < SILENCE:
-        raise AudioError(f"{clip.path}: silent; not measured")
+        raise AudioError(f"{clip.recording.place}: silent; not measured")
     meter = LoudnessMeter(sample_rate, 1)
     meter.push(audio[:, None])
     audio = audio * np.float32(normalizing_gain(meter.integrated(), meter.peak))
     digest = hashlib.sha256(as_16_bit(audio).tobytes()).hexdigest()
-    stem = re.sub(r"\W+", "_", clip.path.stem)[:60]
+    stem = re.sub(r"\W+", "_", os.path.splitext(clip.recording.name)[0])[:60]
     path = folder / f"{stem}-{digest[:12]}-{sample_rate}.flac"
     if not path.exists():
         write_clip(path, audio, sample_rate)
     return Reference(clip, path, digest, len(audio) / sample_rate)
 
 
-def _excerpt(path: Path, seconds: float) -> tuple[Samples, int]:
-    """The middle of a recording, mixed to mono, and its sample rate."""
-    with open_audio(path) as source:
-        n_samples = sum(len(block) for block in source.blocks())
+def _middle(recording: Recording, seconds: float) -> tuple[Samples, int]:
+    """At most so many seconds, from the middle, mixed to mono, and their sample rate."""
+    with open_recording(recording) as source:
+        n_samples = source.n_samples
+        if n_samples is None:
+            n_samples = sum(len(block) for block in source.blocks())
         n_wanted = min(n_samples, round(seconds * source.sample_rate))
         start = (n_samples - n_wanted) // 2
-        parts, position = [], 0
-        for block in source.blocks():
-            part = block[max(0, start - position) : max(0, start + n_wanted - position)]
-            parts.append(part.mean(axis=1))
-            position += len(block)
+        parts = [block.mean(axis=1) for block in source.blocks(start, start + n_wanted)]
         return np.concatenate(parts or [np.zeros(0, np.float32)]), source.sample_rate
 
 

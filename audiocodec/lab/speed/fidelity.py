@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import audiocodec
-from audiocodec.audio import open_audio, resampled
+from audiocodec.audio import resampled
 from audiocodec.errors import AudioError, CodecError
 from audiocodec.lab.speed.results import Fidelity
 from audiocodec.lab.systems.workloads import noise
-from audiocodec.listing import sound_files
+from audiocodec.recordings import Recording, open_recording, recordings_in
 
 NOISE = "noise"  # what a table says where no recording was at hand
 NOISE_S = 2.0
@@ -43,70 +43,61 @@ class Audio:
     """What is compared on: files, or noise where there are none."""
 
     name: str
-    paths: tuple[Path, ...]
+    recordings: tuple[Recording, ...]
 
     @property
     def n_clips(self) -> int:
         """Files, or one clip of noise."""
-        return max(1, len(self.paths))
+        return max(1, len(self.recordings))
 
     def some(self, n_clips: int) -> "Audio":
         """n_clips at most, spread evenly over all."""
-        n_all = len(self.paths)
+        n_all = len(self.recordings)
         if n_all <= n_clips:
             return self
-        return Audio(self.name, tuple(self.paths[i * n_all // n_clips] for i in range(n_clips)))
+        chosen = (self.recordings[i * n_all // n_clips] for i in range(n_clips))
+        return Audio(self.name, tuple(chosen))
 
 
 def find_audio(names: Sequence[str]) -> Audio:
-    """The files named and those in the folders named; with no name the examples of a checkout.
+    """The recordings in the files and folders named; with no name the examples of a checkout.
 
-    An installed package has no recordings: noise then.
-    Raises AudioError for a name that is not there and for a folder without sound files.
+    An installed package has no recordings: noise then. Raises AudioError as recordings_in does.
     """
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        paths = tuple(path for name in names for path in _files(Path(name)))
-        return Audio(f"{names[0]}{more}", paths)
-    paths = tuple(sound_files(Path(audiocodec.__file__).parents[1] / "examples" / "audio"))
-    return Audio("examples/audio" if paths else NOISE, paths)
+        found = tuple(one for name in names for one in recordings_in(Path(name)))
+        return Audio(f"{names[0]}{more}", found)
+    examples = Path(audiocodec.__file__).parents[1] / "examples" / "audio"
+    if not examples.is_dir():
+        return Audio(NOISE, ())
+    return Audio("examples/audio", tuple(recordings_in(examples)))
 
 
-def _files(path: Path) -> list[Path]:
-    if not path.is_dir():
-        if not path.exists():
-            raise AudioError(f"{path}: no such file or folder; --audio takes sound files")
-        return [path]
-    found = list(sound_files(path))
-    if not found:
-        raise AudioError(f"{path}: holds no sound files")
-    return found
+def read_clip(recording: Recording, sample_rate: int) -> Wave:
+    """The first CLIP_S of a recording, resampled, at the level it has.
 
-
-def read_clip(path: Path, sample_rate: int) -> Wave:
-    """The first CLIP_S of a file, resampled, at the level it has.
-
-    Raises AudioError for a file that cannot be used, an empty one too.
+    Raises AudioError for a recording that cannot be used, an empty one too.
     """
     n_wanted, n_read, parts = round(CLIP_S * sample_rate), 0, []
-    with open_audio(path) as source:
+    with open_recording(recording) as source:
         for block in resampled(source.blocks(), source.sample_rate, sample_rate, source.channels):
             parts.append(block)
             n_read += len(block)
             if n_read >= n_wanted:
                 break
     if not parts:
-        raise AudioError(f"{path}: holds no samples")
+        raise AudioError(f"{recording.place}: holds no samples")
     return np.ascontiguousarray(np.concatenate(parts)[:n_wanted].T[:, None])
 
 
 def clips(audio: Audio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
     """Read one after the other; miss is told of each that cannot be used, and why."""
-    if not audio.paths:
+    if not audio.recordings:
         yield noise(round(NOISE_S * sample_rate), 1).numpy()
-    for path in audio.paths:
+    for recording in audio.recordings:
         try:
-            clip = read_clip(path, sample_rate)
+            clip = read_clip(recording, sample_rate)
         except AudioError as error:
             miss("audio", error)
         else:

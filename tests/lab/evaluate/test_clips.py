@@ -1,5 +1,7 @@
 """Which clips are found, and the reference made of each."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile as sf
@@ -7,6 +9,7 @@ import soundfile as sf
 from audiocodec.audio import LoudnessMeter
 from audiocodec.errors import AudioError
 from audiocodec.lab.evaluate.clips import Clip, find_clips, make_reference, read_clip
+from audiocodec.recordings import Recording
 
 RATE = 44100
 
@@ -17,16 +20,21 @@ def tone(seconds: float, rate: int = RATE, hz: float = 440.0) -> np.ndarray:
     return (0.1 * np.sin(2 * np.pi * hz * time_s)).astype(np.float32)
 
 
+def clip_of(path: Path) -> Clip:
+    """A file to measure on."""
+    return Clip(path.name, Recording(path.name, str(path), path, kind="music"))
+
+
 def referenced(path, tmp_path, seconds: float = 10.0, rate: int = RATE) -> tuple[np.ndarray, int]:
     """Samples and rate of the reference of a file."""
     folder = tmp_path / "references"
     folder.mkdir(exist_ok=True)
-    return read_clip(make_reference(Clip(path.name, "music", path), folder, rate, seconds).path)
+    return read_clip(make_reference(clip_of(path), folder, rate, seconds).path)
 
 
 def test_folders_are_classes(tmp_path):
     """The first folder below the one that is given; files beside them take its name."""
-    for name in ("speech/a.wav", "music/deep/er/b.flac", "c.ogg", "notes.txt", "music/.hidden.wav"):
+    for name in ("speech/a.wav", "music/deep/er/b.flac", "c.ogg", "notes.txt"):
         path = tmp_path / "set" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -51,7 +59,7 @@ def test_manifests_name_classes(tmp_path, name, text):
     clips = find_clips(tmp_path / name)
     assert [clip.kind for clip in clips] == ["speech", "music"]
     assert [clip.name for clip in clips] == ["a.wav", "a (2).wav"]
-    assert clips[1].path == tmp_path / "sub" / "a.wav"
+    assert clips[1].recording.path == tmp_path / "sub" / "a.wav"
     assert [clip.kind for clip in find_clips(tmp_path / name, every=2)] == ["speech"]
 
 
@@ -111,7 +119,7 @@ def test_the_same_samples_have_the_same_digest(tmp_path):
     for name, seconds in (("a.wav", 1), ("b.flac", 1), ("c.wav", 1.1)):
         sf.write(tmp_path / name, (32768 * tone(seconds)).astype(np.int16), RATE)
     digests = [
-        make_reference(Clip(name, "music", tmp_path / name), folder, RATE, 10).digest
+        make_reference(clip_of(tmp_path / name), folder, RATE, 10).digest
         for name in ("a.wav", "b.flac", "c.wav")
     ]
     assert digests[0] == digests[1] != digests[2]
@@ -128,7 +136,7 @@ def test_what_cannot_be_compared_is_no_reference(tmp_path):
         "short.wav": "shorter than 0.5 s",
         "empty.wav": "shorter",
         "text.wav": "cannot be read",
-        "missing.wav": "No such file",
+        "missing.wav": "there is no such file",
     }.items():
         with pytest.raises(AudioError, match=rf"{name}: .*{why}"):
             referenced(tmp_path / name, tmp_path)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import soundfile as sf
 
-from audiocodec.lab.evaluate.clips import Clip, make_reference
+from audiocodec.lab.evaluate.clips import find_clips, make_reference
 from audiocodec.lab.evaluate.measuring import Candidate
 from audiocodec.lab.evaluate.speed import speed_of
 from audiocodec.lab.systems.catalogue import SystemSpec
@@ -16,7 +16,8 @@ def timed(spec: SystemSpec, folder):
     """Speed of a system on a second of noise."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(44100)
     sf.write(folder / "a.wav", noise, 44100)
-    reference = make_reference(Clip("a.wav", "music", folder / "a.wav"), folder, 44100, 10)
+    (clip,) = find_clips(folder / "a.wav")
+    reference = make_reference(clip, folder, 44100, 10)
     system = spec.make()
     setting = system.settings[-1]
     return speed_of(Candidate(spec, system.name, system.identity, setting, 0), reference)

@@ -13,6 +13,7 @@ from audiocodec.lab.speed import fidelity
 from audiocodec.lab.speed.fidelity import Audio, Tally, clips, find_audio, read_clip, snr_db
 from audiocodec.lab.speed.run import Plan, run
 from audiocodec.lab.speed.worker import Turn, WorkerFailed
+from audiocodec.recordings import recordings_in
 from tests.conftest import noise
 
 N_FRAMES = 10
@@ -164,16 +165,17 @@ def test_audio_that_is_not_there(tmp_path):
 def test_a_clip_is_the_start_of_a_file(tmp_path, seconds, kept_s):
     """Channel by channel, at the model's rate."""
     path = written(tmp_path / "a.wav", round(seconds * 8000), 2, 8000)
-    clip = read_clip(path, 16000)
+    [recording] = recordings_in(path)
+    clip = read_clip(recording, 16000)
     assert clip.shape == (2, 1, round(kept_s * 16000))
-    same = read_clip(path, 8000)
+    same = read_clip(recording, 8000)
     assert np.array_equal(same[:, 0], noise(round(seconds * 8000), 2)[:, 0, : same.shape[-1]])
 
 
 @given(n_all=st.integers(0, 300), n_some=st.integers(1, 64))
 def test_some_are_spread_over_all(n_all, n_some):
     """No more than wanted, none twice, in order, from the first on."""
-    some = Audio("many", tuple(range(n_all))).some(n_some).paths
+    some = Audio("many", tuple(range(n_all))).some(n_some).recordings
     assert len(some) == min(n_all, n_some)
     assert list(some) == sorted(set(some))
     gaps = np.diff([*some, n_all])
