@@ -26,16 +26,22 @@ from audiocodec.audio.loudness import (
     high_shelf,
 )
 from audiocodec.errors import ArgumentError, AudioError
-from audiocodec.lab.train.cache import Cache, Mono, read_part
-from audiocodec.lab.train.sources import FULL_BAND_HZ, Recording, SkippedFiles
+from audiocodec.lab.train.cache import Cache
+from audiocodec.lab.train.parts import Mono, read_part
+from audiocodec.lab.train.sources import FULL_BAND_HZ, SkippedFiles, TrainingRecording
 
 QUIET_LUFS = -40.0  # an excerpt at or below it is drawn again
 TRIES = 8
+CHECKED = 32  # excerpts of a class, of TRIES draws each, that must be silent for it to be so
 BALANCES = ("groups", "duration", "none")
 MAX_TURN = 1000  # items after which the classes' shares are exact, per class at most
 STREAM = 0x64617461  # keeps these random numbers apart from others of the same seed and step
 EDGE_SAMPLES = 1024  # half the window in which the published transform turns phases
 DECAY_S = 0.1  # the K-weighting's response is below -150 dB after it
+
+
+class QuietExcerpts(UserWarning):
+    """Excerpts on which a model is trained are silent, or nearly so."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +81,11 @@ class ExcerptSettings:
 class _Group:
     """Recordings, drawn by duration."""
 
-    def __init__(self, recordings: Sequence[Recording]) -> None:
+    def __init__(self, recordings: Sequence[TrainingRecording]) -> None:
         self.recordings = recordings
         self.ends_s = np.cumsum([one.seconds for one in recordings])
 
-    def draw(self, rng: np.random.Generator) -> Recording:
+    def draw(self, rng: np.random.Generator) -> TrainingRecording:
         index = np.searchsorted(self.ends_s, rng.random() * self.ends_s[-1], side="right")
         return self.recordings[min(int(index), len(self.recordings) - 1)]
 
@@ -89,7 +95,7 @@ class Excerpts:
 
     def __init__(
         self,
-        recordings: Sequence[Recording],
+        recordings: Sequence[TrainingRecording],
         shares: Mapping[str, float],
         settings: ExcerptSettings,
         cache: Cache | None = None,
@@ -111,9 +117,9 @@ class Excerpts:
         self._groups = {kind: self._grouped(kind, drawn) for kind in shares}
         self._full_band = {kind: self._grouped(kind, full) for kind in shares}
 
-    def _grouped(self, kind: str, recordings: Sequence[Recording]) -> list[_Group]:
+    def _grouped(self, kind: str, recordings: Sequence[TrainingRecording]) -> list[_Group]:
         """The groups of a class that has any of the recordings; the class "" has them all."""
-        groups: dict[str, list[Recording]] = {}
+        groups: dict[str, list[TrainingRecording]] = {}
         for one in recordings:
             if kind in ("", one.kind):
                 name = one.group if self.settings.balance == "groups" else ""
@@ -133,6 +139,17 @@ class Excerpts:
             audio[row, 0] = self._excerpt(_rng(seed, step, item + 1), *plan[item])
         return torch.from_numpy(audio)
 
+    def check_audible(self, seed: int) -> None:
+        """Raise AudioError for a class in which nothing can be heard, judged by a few excerpts."""
+        for number, kind in enumerate(self._groups, 1):
+            draws = (self._drawn(_rng(seed, number, i), kind, False)[1] for i in range(CHECKED))
+            if all(lufs <= FLOOR_LUFS for lufs in draws):
+                name = f"class {kind}" if kind else "the training set"
+                raise AudioError(
+                    f"{name} is silent: in {CHECKED * TRIES} excerpts from all over it nothing is "
+                    f"louder than {FLOOR_LUFS:g} LUFS; give other recordings, or leave it out"
+                )
+
     def plan(self, seed: int, step: int) -> list[tuple[str, bool]]:
         """Class of every item of a batch, and whether it must be full-band.
 
@@ -150,16 +167,32 @@ class Excerpts:
                 kinds[i] = able[int(rng.integers(len(able)))]
         return [(kind, i < self.settings.n_full_band) for i, kind in enumerate(kinds)]
 
-    def draw(self, rng: np.random.Generator, kind: str, full_band: bool) -> Recording:
+    def draw(self, rng: np.random.Generator, kind: str, full_band: bool) -> TrainingRecording:
         """One recording of a class ("": of the only one, without balance)."""
         groups = (self._full_band if full_band else self._groups)[kind]
         return groups[int(rng.integers(len(groups)))].draw(rng)
 
     def _excerpt(self, rng: np.random.Generator, kind: str, full_band: bool) -> Mono:
-        """Up to 8 draws, until one is audible; the last readable one otherwise.
+        """One excerpt, in its phase and at its level."""
+        found, lufs = self._drawn(rng, kind, full_band)
+        if lufs <= QUIET_LUFS:
+            warnings.warn(
+                f"{f'class {kind}' if kind else 'the training set'} has excerpts no louder than "
+                f"{QUIET_LUFS:g} LUFS: {TRIES} draws in a row gave nothing else; they are used",
+                QuietExcerpts,
+                stacklevel=2,
+            )
+        if self.settings.shift_phase:
+            found = phase_shifted(found, rng.uniform(-math.pi, math.pi))
+        # loudness does not depend on phase, but peaks do
+        return found * np.float32(normalizing_gain(lufs, float(np.abs(found).max())))
 
-        The published recipe tries 8 places in one file. Drawing the recording again too makes all
-        audible seconds of a class alike, and passes over files that are silent or damaged.
+    def _drawn(self, rng: np.random.Generator, kind: str, full_band: bool) -> tuple[Mono, float]:
+        """An excerpt and its loudness in LUFS: up to 8 draws, until one is audible.
+
+        The last readable one, if none is. The published recipe tries 8 places in one file. Drawing
+        the recording again too makes all audible seconds of a class alike, and passes over files
+        that are silent or damaged.
         """
         rate, found, lufs = self.settings.sample_rate, None, FLOOR_LUFS
         for _ in range(TRIES):
@@ -174,25 +207,22 @@ class Excerpts:
                 break
         if found is None:
             raise AudioError(f"{TRIES} recordings in a row cannot be read; {reason}")
-        if self.settings.shift_phase:
-            found = phase_shifted(found, rng.uniform(-math.pi, math.pi))
-        # loudness does not depend on phase, but peaks do
-        return found * np.float32(normalizing_gain(lufs, float(np.abs(found).max())))
+        return found, lufs
 
-    def _read(self, recording: Recording, place: float) -> Mono:
+    def _read(self, recording: TrainingRecording, place: float) -> Mono:
         n_samples, rate = self.settings.n_samples, self.settings.sample_rate
         n_places = max(1, math.ceil(recording.seconds * rate) - n_samples + 1)
         start = int(place * n_places)
         if self.cache is not None:
-            return self.cache.read_part(recording.path, start, n_samples)
-        return read_part(recording.path, start, n_samples, rate)
+            return self.cache.read_part(recording, start, n_samples)
+        return read_part(recording, start, n_samples, rate)
 
 
 def _rng(seed: int, step: int, stream: int) -> np.random.Generator:
     return np.random.default_rng((STREAM, seed, step, stream))
 
 
-def check_shares(shares: Mapping[str, float], recordings: Sequence[Recording]) -> None:
+def check_shares(shares: Mapping[str, float], recordings: Sequence[TrainingRecording]) -> None:
     """Raises ArgumentError for a class without recordings, and for shares that are none."""
     kinds = {one.kind for one in recordings}
     if empty := [kind for kind in shares if kind not in kinds]:
@@ -215,7 +245,7 @@ def _check_full_band(settings: ExcerptSettings, limit: float) -> None:
 
 
 def full_band_limit(
-    recordings: Sequence[Recording], shares: Mapping[str, float], balance: str
+    recordings: Sequence[TrainingRecording], shares: Mapping[str, float], balance: str
 ) -> float:
     """The largest full_band_share: that of the classes which have full-band recordings.
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 from audiocodec.lab.train.excerpts import full_band_limit
 from audiocodec.lab.train.settings import Sampling
-from audiocodec.lab.train.sources import FULL_BAND_HZ, Recording
+from audiocodec.lab.train.sources import FULL_BAND_HZ, TrainingRecording
 
 Say = Callable[[str], None]
 
 
 def fitted_shares(
-    sampling: Sampling, recordings: Sequence[Recording], insisted: Collection[str], say: Say
+    sampling: Sampling, recordings: Sequence[TrainingRecording], insisted: Collection[str], say: Say
 ) -> Sampling:
     """Without shares of classes that have no recordings; a line says which they were.
 
@@ -38,7 +38,7 @@ def fitted_shares(
 
 
 def fitted_full_band(
-    sampling: Sampling, recordings: Sequence[Recording], insisted: Collection[str], say: Say
+    sampling: Sampling, recordings: Sequence[TrainingRecording], insisted: Collection[str], say: Say
 ) -> Sampling:
     """full_band_share lowered to what can be drawn; a line says so.
 

@@ -39,7 +39,7 @@ from audiocodec.lab.train.settings import (
     Variants,
     numbers,
 )
-from audiocodec.lab.train.sources import Recording, scan, with_full_band
+from audiocodec.lab.train.sources import TrainingRecording, scan, with_full_band
 from audiocodec.lab.train.trainer import Trainer
 from audiocodec.model.config import ModelConfig
 from audiocodec.model.network import DAC
@@ -103,8 +103,8 @@ class Plan:
 class Found:
     """The recordings of a plan: to train on and, in the first process, to validate on."""
 
-    recordings: list[Recording]
-    held_out: list[Recording]
+    recordings: list[TrainingRecording]
+    held_out: list[TrainingRecording]
 
 
 def run(plan: Plan) -> Path:
@@ -150,8 +150,11 @@ def _prepared(plan: Plan) -> tuple[Plan, Found]:
     if sampling.full_band_share and any(one.full_band is None for one in recordings):
         recordings = with_full_band(recordings).recordings
     sampling = fitted_full_band(sampling, recordings, insisted, _say)
-    # refuses what cannot be drawn; how long excerpts are is up to the model
-    Excerpts(recordings, sampling.share_of_class, _excerpt_settings(sampling, 1, 1, 1))
+    # refuses what cannot be drawn or heard; how long excerpts are to be is up to the model
+    rate = plan.network.sample_rate
+    settings = _excerpt_settings(sampling, max(1, round(sampling.excerpt_s * rate)), rate, 1)
+    excerpts = Excerpts(recordings, sampling.share_of_class, settings)
+    excerpts.check_audible(plan.settings.optimisation.seed)
     held_out = plan.valid if distributed.rank() == 0 else ()
     found = Found(recordings, scan(held_out).recordings if held_out else [])
     return replace(plan, sampling=sampling), found
@@ -291,6 +294,7 @@ class Training:
             self._n_samples(HELD_OUT_S), self.config.sample_rate, HELD_OUT, shift_phase=False
         )
         excerpts = Excerpts(self.found.held_out, {}, settings)
+        excerpts.check_audible(HELD_OUT_SEED)
         return excerpts.items(HELD_OUT_SEED, 0, range(HELD_OUT))
 
 

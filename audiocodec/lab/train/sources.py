@@ -1,9 +1,9 @@
-"""Training material: folders and manifests to recordings, and which of them are full-band.
+"""Training material: sources to recordings, and which of them are full-band.
 
-A source is [class=]PATH. PATH is a folder, searched with its subfolders for what libsndfile reads,
-or a manifest: CSV with a header, or JSONL. Columns: path (relative to the manifest), class, group
-(else package), full_band (yes or no), seconds; only path must be there. Files are opened only
-where no length is stated, so that a large manifest is read in a second.
+A source is [class=]PATH. PATH is a folder, a manifest, a tar or a sound file, as for all commands:
+see recordings.listing. Training reads these columns: class, group (else package), full_band (yes
+or no), seconds (of the file), start and duration (of an excerpt); only path must be there. Files
+are opened only where no length is stated, so that a large manifest is read in a second.
 """
 
 import csv
@@ -12,20 +12,22 @@ import math
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile as sf
 
+from audiocodec.audio import AudioSource
+from audiocodec.audio.source import Samples
 from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.files import output_file
-from audiocodec.listing import MANIFESTS, SOUND_SUFFIXES, manifest_rows, sound_files
+from audiocodec.recordings import Recording, open_recording, recordings_in
+from audiocodec.recordings.listing import is_compressed
+from audiocodec.recordings.opening import problem_of
 
-UNREADABLE = (".aac", ".ac3", ".ape", ".m4a", ".m4b", ".mka", ".mp4", ".wma", ".wv")  # audio too
 THREADS = 8  # libsndfile works without the interpreter's lock, and disks like company
 
 FULL_BAND_HZ = 10_000.0
@@ -35,13 +37,13 @@ MEASURED_WINDOWS = 200  # evenly spread: at most 19 s of 44.1 kHz, however long 
 
 
 @dataclass(frozen=True)
-class Recording:
-    """A sound file of the training set. group: within its class; full_band: None if not known."""
+class TrainingRecording(Recording):
+    """A recording of the training set, with its class and group.
 
-    path: Path
-    kind: str  # class: speech, music, environment...
-    group: str
-    seconds: float
+    seconds: how long it is. full_band: whether it has sound above 10 kHz; None: not known.
+    """
+
+    seconds: float = math.nan
     full_band: bool | None = None
 
 
@@ -52,6 +54,9 @@ class Skipped:
     path: Path
     reason: str
 
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
 
 class SkippedFiles(UserWarning):
     """Some files of the training set cannot be used."""
@@ -61,7 +66,7 @@ class SkippedFiles(UserWarning):
 class Material:
     """What was found; skipped files are left out of the recordings."""
 
-    recordings: list[Recording]
+    recordings: list[TrainingRecording]
     skipped: list[Skipped]
 
 
@@ -73,39 +78,43 @@ def scan(sources: Sequence[str]) -> Material:
     Raises ArgumentError for a source without class, AudioError for an unusable manifest or where
     no recording is left.
     """
-    recordings: list[Recording] = []
+    recordings: list[TrainingRecording] = []
     skipped: list[Skipped] = []
     for source in sources:
         found = _sorted(_opened_where_needed(_listed(source)))
         recordings += found.recordings
         skipped += found.skipped
-    first = f", first {skipped[0].path}: {skipped[0].reason}" if skipped else ""
     if not recordings:
+        first = f", first {skipped[0]}" if skipped else ""
         raise AudioError(f"{' '.join(sources) or 'no source'}: no recording to train on{first}")
-    if skipped:
-        n_files = len(recordings) + len(skipped)
-        warnings.warn(
-            f"{len(skipped)} of {n_files} files cannot be used{first}", SkippedFiles, stacklevel=2
-        )
-    return Material(recordings, skipped)
+    return _told(Material(recordings, skipped))
 
 
-Found = Recording | Skipped
+def _told(material: Material) -> Material:
+    """Warns of the files that were skipped, if there are any."""
+    if skipped := material.skipped:
+        n_files = len(material.recordings) + len(skipped)
+        message = f"{len(skipped)} of {n_files} files cannot be used, first {skipped[0]}"
+        warnings.warn(message, SkippedFiles, stacklevel=3)
+    return material
+
+
+Found = TrainingRecording | Skipped
 
 
 def _listed(source: str) -> Iterator[Found]:
     """Recordings of a source; seconds is NaN where only the file knows."""
     kind, path = _parted(source)
-    if path.is_dir():
-        if not kind:
-            raise ArgumentError(f"{path}: a folder needs its class, as in speech={path}")
-        both = (*SOUND_SUFFIXES, *UNREADABLE)
-        yield from (_of_folder(file, kind, str(path)) for file in sound_files(path, both))
-    elif path.suffix.lower() in MANIFESTS:
-        for row in manifest_rows(path):
-            yield _of_row(row, kind, path)
-    else:
-        raise AudioError(f"{path}: neither a folder nor a manifest (.csv, .jsonl)")
+    if path.is_dir() and not kind:
+        raise ArgumentError(f"{path}: a folder needs its class, as in speech={path}")
+    for recording in recordings_in(path):
+        if not (kind or recording.kind):
+            raise ArgumentError(
+                f"{path}: {recording.source} has no class; add a column class, or put the class "
+                f"before the manifest, as in speech={path}"
+            )
+        group = recording.group or str(path)
+        yield _usable(replace(recording, kind=kind or recording.kind, group=group), path)
 
 
 def _parted(source: str) -> tuple[str, Path]:
@@ -116,30 +125,23 @@ def _parted(source: str) -> tuple[str, Path]:
     return match[1], Path(match[2]).expanduser()
 
 
-def _of_folder(file: Path, kind: str, group: str) -> Found:
-    if file.suffix.lower() in UNREADABLE:
-        return Skipped(file, f"libsndfile does not read {file.suffix}; convert it to FLAC")
-    return Recording(file, kind, group, math.nan)
-
-
-def _of_row(row: Mapping[str, Any], kind: str, manifest: Path) -> Found:
-    """A row's recording; only looks whether the file is there."""
-    kind = kind or str(row.get("class") or "")
-    if not kind:
-        raise ArgumentError(
-            f"{manifest}: {row['path']} has no class; add a column class, or put the class before "
-            f"the manifest, as in speech={manifest}"
-        )
-    path = Path(os.path.join(manifest.parent, str(row["path"])))
-    if not os.path.isfile(path):
-        return Skipped(path, "no such file")
-    group = str(row.get("group") or row.get("package") or manifest)
+def _usable(recording: Recording, source: Path) -> Found:
+    """With what its columns say; only looks whether the file is there. Raises AudioError."""
+    if problem := recording.problem or _problem(recording):
+        return Skipped(recording.path, problem)
     try:
-        seconds = float(row.get("seconds") or math.nan)
-        full_band = _yes_or_no(row.get("full_band"))
+        stated = float(recording.columns.get("seconds") or math.nan) - recording.start
+        full_band = _yes_or_no(recording.columns.get("full_band"))
     except (TypeError, ValueError) as error:
-        raise AudioError(f"{manifest}: {row['path']}: {error}") from error
-    return Recording(path, kind, group, seconds, full_band)
+        raise AudioError(f"{source}: {recording.source}: {error}") from error
+    seconds = stated if recording.duration is None else recording.duration
+    return TrainingRecording(**vars(recording), seconds=seconds, full_band=full_band)
+
+
+def _problem(recording: Recording) -> str | None:
+    if recording.member is not None and is_compressed(recording.path):
+        return "a compressed tar cannot be read from its middle; decompress it"
+    return problem_of(recording.path)
 
 
 def _yes_or_no(value: Any) -> bool | None:
@@ -153,7 +155,7 @@ def _yes_or_no(value: Any) -> bool | None:
 
 def _sorted(found: Sequence[Found]) -> Material:
     return Material(
-        [one for one in found if isinstance(one, Recording)],
+        [one for one in found if isinstance(one, TrainingRecording)],
         [one for one in found if isinstance(one, Skipped)],
     )
 
@@ -162,44 +164,72 @@ def _opened_where_needed(found: Iterable[Found]) -> list[Found]:
     with ThreadPoolExecutor(THREADS) as pool:
         waiting = [
             pool.submit(_measured, one)
-            if isinstance(one, Recording) and not one.seconds > 0
+            if isinstance(one, TrainingRecording) and not one.seconds > 0
             else one
             for one in found
         ]
         return [one if isinstance(one, Found) else one.result() for one in waiting]
 
 
-def _measured(recording: Recording) -> Found:
+def _measured(recording: TrainingRecording) -> Found:
+    """With its true length, for which some formats must be read to their end."""
     try:
-        info = sf.info(recording.path)
-    except (OSError, sf.LibsndfileError) as error:
-        return Skipped(recording.path, f"cannot be read as audio: {error}")
-    if not 0 < info.frames < 2**62:
-        return Skipped(recording.path, "holds no audio, or does not say how much")
-    return replace(recording, seconds=info.frames / info.samplerate)
+        with open_recording(recording) as audio:
+            n_samples = _length(audio)
+    except AudioError as error:
+        return _skipped(recording, error)
+    if not n_samples:
+        return Skipped(recording.path, "holds no audio")
+    return replace(recording, seconds=n_samples / audio.sample_rate)
 
 
-def is_full_band(path: Path) -> bool:
+def _skipped(recording: Recording, error: AudioError) -> Skipped:
+    return Skipped(recording.path, str(error).removeprefix(f"{recording.path}: "))
+
+
+def _length(audio: AudioSource) -> int:
+    """Samples of all channels."""
+    if audio.n_samples is None:
+        return sum(len(block) for block in audio.blocks())
+    return audio.n_samples
+
+
+def is_full_band(recording: Recording) -> bool:
     """Whether the energy above 10 kHz exceeds -60 dB of the whole (needed: paper, section 3.5).
 
     Measured on up to 200 windows of 4096 samples, spread evenly, so that hours cost no more than
-    seconds. Raises AudioError for a file that cannot be read.
+    seconds. Raises AudioError for a recording that cannot be read.
     """
     high = total = 0.0
-    try:
-        with sf.SoundFile(path) as sound:
-            if sound.samplerate <= 2 * FULL_BAND_HZ:
-                return False
-            first_bin = math.ceil(FULL_BAND_HZ * WINDOW_SAMPLES / sound.samplerate)
-            window = np.hanning(WINDOW_SAMPLES)
-            for start in _spread(sound.frames):
-                sound.seek(start)
-                audio = sound.read(WINDOW_SAMPLES, always_2d=True).mean(axis=1)
-                power = np.abs(np.fft.rfft(audio * window[: len(audio)], WINDOW_SAMPLES)) ** 2
-                high, total = high + power[first_bin:].sum(), total + power.sum()
-    except (OSError, sf.LibsndfileError) as error:
-        raise AudioError(f"{path}: cannot be read as audio: {error}") from error
+    with open_recording(recording) as audio:
+        if audio.sample_rate <= 2 * FULL_BAND_HZ:
+            return False
+        first_bin = math.ceil(FULL_BAND_HZ * WINDOW_SAMPLES / audio.sample_rate)
+        shape = np.hanning(WINDOW_SAMPLES)
+        for window in _windows(audio):
+            mono = window.mean(axis=1, dtype=np.float64)
+            power = np.abs(np.fft.rfft(mono * shape[: len(mono)], WINDOW_SAMPLES)) ** 2
+            high, total = high + power[first_bin:].sum(), total + power.sum()
     return bool(high > total * 10 ** (FULL_BAND_DB / 10))
+
+
+def _windows(audio: AudioSource) -> Iterator[Samples]:
+    """(WINDOW_SAMPLES, channels) each, spread evenly; shorter at the end of the sound.
+
+    Where the length is not known, nothing can be sought either: all is read, and windows end with
+    the blocks that are read.
+    """
+    starts = _spread(_length(audio))
+    if audio.n_samples is not None:
+        for start in starts:
+            yield from audio.blocks(start, start + WINDOW_SAMPLES)
+        return
+    position = 0
+    for block in audio.blocks():
+        for start in starts:
+            if position <= start < position + len(block):
+                yield block[start - position :][:WINDOW_SAMPLES]
+        position += len(block)
 
 
 def _spread(n_samples: int) -> list[int]:
@@ -208,38 +238,41 @@ def _spread(n_samples: int) -> list[int]:
     return [int(start) for start in np.linspace(0, last, n_windows)]
 
 
-def with_full_band(
-    recordings: Sequence[Recording], measure: Callable[[Path], bool] = is_full_band
-) -> Material:
+def with_full_band(recordings: Sequence[TrainingRecording]) -> Material:
     """Fill in full_band wherever it is not known, 8 files at a time; unreadable files are skipped.
 
-    It reads a part of every such file, so keep the result: see write_manifest.
+    A SkippedFiles warning counts these. It reads a part of every such file, so keep the result:
+    see write_manifest.
     """
 
-    def filled(recording: Recording) -> Found:
+    def filled(recording: TrainingRecording) -> Found:
         if recording.full_band is not None:
             return recording
         try:
-            return replace(recording, full_band=measure(recording.path))
+            return replace(recording, full_band=is_full_band(recording))
         except AudioError as error:
-            return Skipped(recording.path, str(error))
+            return _skipped(recording, error)
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(filled, recordings))
-    return _sorted(found)
+    return _told(_sorted(found))
 
 
-def write_manifest(recordings: Iterable[Recording], path: Path) -> None:
+def write_manifest(recordings: Iterable[TrainingRecording], path: Path) -> None:
     """Keep what scan and with_full_band found, as a CSV that scan reads back; replaces `path`.
 
-    Raises OutputError.
+    Raises ArgumentError for a recording in a tar, which a manifest cannot name, and OutputError.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow(("path", "class", "group", "seconds", "full_band"))
+    writer.writerow(("path", "class", "group", "seconds", "full_band", "start", "duration"))
     band = {None: "", True: "yes", False: "no"}
     for one in recordings:
+        if one.member is not None:
+            raise ArgumentError(f"{one.place}: lies in a tar; a manifest names files alone")
         relative = os.path.relpath(one.path, path.parent)
-        writer.writerow((relative, one.kind, one.group, repr(one.seconds), band[one.full_band]))
+        excerpt = (one.start or None, one.duration)
+        file_s = repr(one.start + one.seconds)
+        writer.writerow((relative, one.kind, one.group, file_s, band[one.full_band], *excerpt))
     with output_file(path, overwrite=True) as file:
         file.write(text.getvalue().encode("utf-8"))

@@ -16,18 +16,20 @@ from audiocodec.lab.train.cache import Cache
 from audiocodec.lab.train.excerpts import (
     Excerpts,
     ExcerptSettings,
+    QuietExcerpts,
     fast_length,
     loudness,
     phase_shifted,
     turn,
 )
-from audiocodec.lab.train.sources import Recording, SkippedFiles, scan
+from audiocodec.lab.train.sources import SkippedFiles, TrainingRecording, scan
+from tests.lab.train.material import recording
 
 RATE, SHARES = 8000, {"speech": 1.0, "music": 3.0}
 
 
 @pytest.fixture(scope="module")
-def recordings(tmp_path_factory) -> list[Recording]:
+def recordings(tmp_path_factory) -> list[TrainingRecording]:
     """Four: music as a long file, a click and another group; speech that is mostly silent."""
     folder, rng = tmp_path_factory.mktemp("audio"), np.random.default_rng(0)
     speech = np.zeros(RATE * 4)
@@ -125,10 +127,51 @@ def test_excerpts_are_audible_level_and_within_full_scale(recordings):
 
 
 def test_silence_stays_silence(tmp_path):
-    """Where there is nothing else, the last try is taken."""
+    """Where there is nothing else, the last try is taken, which is told."""
     sf.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
-    found = scan([f"x={tmp_path}"]).recordings
-    assert not excerpts(found, {}, batch_size=2).items(0, 0, range(2)).any()
+    made = excerpts(scan([f"x={tmp_path}"]).recordings, {}, batch_size=2)
+    with pytest.warns(QuietExcerpts, match="class x has excerpts no louder than -40 LUFS"):
+        assert not made.items(0, 0, range(2)).any()
+
+
+def test_a_class_in_which_nothing_can_be_heard_is_refused(recordings, tmp_path):
+    """One among others, too; one that is quiet is told when it is drawn, and may be trained on."""
+    sf.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
+    silent = scan([f"x={tmp_path}"]).recordings
+    excerpts(recordings).check_audible(0)
+    for found, balance, name in (
+        (silent, "groups", "class x"),
+        (silent, "none", "the training set"),
+        ([*recordings, *silent], "duration", "class x"),
+    ):
+        with pytest.raises(AudioError, match=f"^{name} is silent: .* louder than -70 LUFS"):
+            excerpts(found, {}, balance=balance).check_audible(0)
+    sf.write(tmp_path / "silent.wav", 1e-3 * np.sin(np.arange(RATE)), RATE, "FLOAT")
+    quiet = excerpts(scan([f"x={tmp_path}"]).recordings, {})
+    quiet.check_audible(0)
+    with pytest.warns(QuietExcerpts, match="class x"):
+        assert quiet.items(0, 0, range(2)).any()
+
+
+def test_opposite_channels_are_told(tmp_path):
+    """Mixed to mono they cancel each other: such a file is passed over, with the cache too."""
+    noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
+    sf.write(tmp_path / "opposite.wav", np.stack([noise, -noise], axis=1), RATE)
+    opposite = scan([f"x={tmp_path}"]).recordings
+    cache = Cache(tmp_path / "cache", RATE)
+    (skipped,) = cache.build(opposite, 1)
+    assert "its channels cancel each other" in skipped.reason
+    settings = ExcerptSettings(1000, RATE, 8)
+    for made in (excerpts(opposite, {}), Excerpts(opposite, {}, settings, cache)):
+        with (
+            pytest.warns(SkippedFiles, match=r"opposite\.wav: its channels cancel each other"),
+            pytest.raises(AudioError, match=r"cannot be read; .*channels cancel"),
+        ):
+            made.items(0, 0, range(8))
+    sf.write(tmp_path / "good.wav", noise, RATE)
+    both = scan([f"x={tmp_path}"]).recordings
+    with pytest.warns(SkippedFiles, match="cancel"):
+        assert excerpts(both, {}).items(0, 0, range(8)).abs().amax(dim=(1, 2)).min() > 0.01
 
 
 def test_short_recordings_are_padded(recordings):
@@ -152,7 +195,7 @@ def test_the_cache_changes_nothing_but_the_last_bits(recordings, tmp_path):
 def test_damaged_recordings_are_passed_over(recordings, tmp_path):
     """With a warning, unless nothing else is there."""
     (tmp_path / "bad.wav").write_text("no audio")
-    bad = Recording(tmp_path / "bad.wav", "music", "bad", 9.0)
+    bad = recording(tmp_path / "bad.wav", "music", "bad", 9.0)
     with pytest.warns(SkippedFiles, match=r"bad\.wav"):
         batch = excerpts([*recordings, bad]).items(0, 0, range(8))
     assert batch.abs().amax(dim=(1, 2)).min() > 0.01

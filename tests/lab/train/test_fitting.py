@@ -10,18 +10,19 @@ from audiocodec.errors import ArgumentError
 from audiocodec.lab.train.excerpts import Excerpts, ExcerptSettings
 from audiocodec.lab.train.fitting import fitted_full_band, fitted_shares
 from audiocodec.lab.train.settings import Sampling
-from audiocodec.lab.train.sources import Recording
+from audiocodec.lab.train.sources import TrainingRecording
+from tests.lab.train.material import recording
 
 RECIPE = Sampling(shares="speech=3 music=2 environment=1", full_band_share=0.17)
 
 
-def recordings(**full_band: bool) -> list[Recording]:
+def recordings(**full_band: bool) -> list[TrainingRecording]:
     """One of each class."""
-    return [Recording(Path(f"{kind}.wav"), kind, "", 1.0, full) for kind, full in full_band.items()]
+    return [recording(Path(f"{kind}.wav"), kind, "", 1.0, full) for kind, full in full_band.items()]
 
 
 def fitted(
-    sampling: Sampling, found: list[Recording], *insisted: str
+    sampling: Sampling, found: list[TrainingRecording], *insisted: str
 ) -> tuple[Sampling, list[str]]:
     """Shares, then the full-band share, and the lines that were said."""
     said: list[str] = []

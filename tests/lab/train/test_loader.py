@@ -12,7 +12,8 @@ from audiocodec.errors import ArgumentError, AudioError
 from audiocodec.lab.train import data_speed
 from audiocodec.lab.train.excerpts import Excerpts, ExcerptSettings
 from audiocodec.lab.train.loader import Loader
-from audiocodec.lab.train.sources import Recording, scan
+from audiocodec.lab.train.sources import scan
+from tests.lab.train.material import recording
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def test_steps_come_in_order_from_any_step_on(excerpts, n_workers):
 @pytest.mark.parametrize("n_workers", [0, 1])
 def test_errors_reach_the_caller(tmp_path, n_workers):
     """As the class they are, with the line they have."""
-    lost = [Recording(tmp_path / "gone.wav", "x", "x", 1.0)]
+    lost = [recording(tmp_path / "gone.wav")]
     excerpts = Excerpts(lost, {}, ExcerptSettings(500, 8000, 4))
     words = r"^8 recordings in a row cannot be read; .*gone\.wav"
     with (
@@ -66,4 +67,4 @@ def test_speed_is_measured_from_files_and_cache(folder, capsys):
     assert "1 recordings" in lines[0]
     assert "items/s" in lines[1]
     assert data_speed.main([str(folder / "gone")]) == 1
-    assert "neither a folder nor a manifest" in capsys.readouterr().err
+    assert "no such file or folder" in capsys.readouterr().err
