@@ -29,7 +29,8 @@ def pieces(data: Path, minutes: float, seed: int) -> Rows:
     rows: Rows = []
     left = 60 * minutes
     for path in paths:
-        seconds = min(seconds_of(path), left)
+        with open_audio(path) as audio:
+            seconds = min(audio.length() / audio.sample_rate, left)
         left -= seconds
         for start in np.arange(0, seconds - 0.5, PIECE_SECONDS).tolist():
             duration = min(PIECE_SECONDS, seconds - start)
@@ -37,15 +38,6 @@ def pieces(data: Path, minutes: float, seed: int) -> Rows:
     if len(rows) < 2:
         raise ArgumentError(f"{data}: too little audio; give a folder with some minutes of it")
     return rows
-
-
-def seconds_of(path: Path) -> float:
-    """How long a recording is; some formats must be read to their end to know."""
-    with open_audio(path) as audio:
-        n_samples = audio.n_samples
-        if n_samples is None:
-            n_samples = sum(len(block) for block in audio.blocks())
-        return n_samples / audio.sample_rate
 
 
 def split(rows: Rows) -> tuple[Rows, Rows]:

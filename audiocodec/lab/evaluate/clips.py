@@ -94,9 +94,7 @@ def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -
 def _middle(recording: Recording, seconds: float) -> tuple[Samples, int]:
     """At most so many seconds, from the middle, mixed to mono, and their sample rate."""
     with open_recording(recording) as source:
-        n_samples = source.n_samples
-        if n_samples is None:
-            n_samples = sum(len(block) for block in source.blocks())
+        n_samples = source.length()
         n_wanted = min(n_samples, round(seconds * source.sample_rate))
         start = (n_samples - n_wanted) // 2
         parts = [block.mean(axis=1) for block in source.blocks(start, start + n_wanted)]

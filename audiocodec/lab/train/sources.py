@@ -175,7 +175,7 @@ def _measured(recording: TrainingRecording) -> Found:
     """With its true length, for which some formats must be read to their end."""
     try:
         with open_recording(recording) as audio:
-            n_samples = _length(audio)
+            n_samples = audio.length()
     except AudioError as error:
         return _skipped(recording, error)
     if not n_samples:
@@ -185,13 +185,6 @@ def _measured(recording: TrainingRecording) -> Found:
 
 def _skipped(recording: Recording, error: AudioError) -> Skipped:
     return Skipped(recording.path, str(error).removeprefix(f"{recording.path}: "))
-
-
-def _length(audio: AudioSource) -> int:
-    """Samples of all channels."""
-    if audio.n_samples is None:
-        return sum(len(block) for block in audio.blocks())
-    return audio.n_samples
 
 
 def is_full_band(recording: Recording) -> bool:
@@ -219,7 +212,7 @@ def _windows(audio: AudioSource) -> Iterator[Samples]:
     Where the length is not known, nothing can be sought either: all is read, and windows end with
     the blocks that are read.
     """
-    starts = _spread(_length(audio))
+    starts = _spread(audio.length())
     if audio.n_samples is not None:
         for start in starts:
             yield from audio.blocks(start, start + WINDOW_SAMPLES)
