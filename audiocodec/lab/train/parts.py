@@ -1,6 +1,11 @@
 """Any part of a recording, mono at the model's rate, as it is in the whole recording."""
 
 import math
+import os
+import threading
+from collections import OrderedDict
+from contextlib import ExitStack
+from pathlib import Path
 
 import numpy as np
 import soxr
@@ -13,6 +18,7 @@ from audiocodec.recordings import Recording, open_recording
 
 Mono = NDArray[np.float32]  # (n_samples,), full scale 1.0
 
+MAX_OPEN = 16  # recordings in each process
 CANCELLED = 1e-4  # share of the energy, -40 dB, below which channels count as opposite
 
 
@@ -24,15 +30,46 @@ def read_part(recording: Recording, start: int, n_samples: int, sample_rate: int
     Raises AudioError for a recording that cannot be read there, for NaN or infinity, and for
     channels that cancel each other.
     """
-    with open_recording(recording) as source:
-        rate = source.sample_rate
-        first, last, n_skip = _needed(start, n_samples, rate, sample_rate)
-        audio, end = _read_mono(source, first, last)
+    source = _opened(recording)
+    rate = source.sample_rate
+    first, last, n_skip = _needed(start, n_samples, rate, sample_rate)
+    audio, end = _read_mono(source, first, last)
     if rate != sample_rate:
         audio = soxr.resample(audio, rate, sample_rate, quality=QUALITY)
     # without what the filter leaves after the end
     n_left = n_samples if end is None else resampled_length(end, rate, sample_rate) - start
     return fitted(audio[n_skip : n_skip + max(0, n_left)], n_samples)
+
+
+_kept = threading.local()  # open recordings of this thread, the last used at the end
+
+
+def _opened(recording: Recording) -> AudioSource:
+    """Open a recording, or take it as it is still open: opening scans some formats to their end.
+
+    A process that was forked from another opens its own: the two would move each other's place in
+    the file. One that has changed is opened anew.
+    """
+    if getattr(_kept, "process", None) != os.getpid():
+        _kept.process, _kept.sources = os.getpid(), OrderedDict()
+    key = recording, _state(recording.path)
+    if key in _kept.sources:
+        _kept.sources.move_to_end(key)
+        return _kept.sources[key][0]
+    with ExitStack() as stack:
+        source = stack.enter_context(open_recording(recording))
+        _kept.sources[key] = source, stack.pop_all()
+    if len(_kept.sources) > MAX_OPEN:
+        _kept.sources.popitem(last=False)[1][1].close()
+    return source
+
+
+def _state(path: Path) -> tuple[int, int]:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):  # opening says what is wrong
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 def _needed(start: int, n_samples: int, from_rate: int, to_rate: int) -> tuple[int, int, int]:
