@@ -94,6 +94,9 @@ def _found(folder: Path) -> list[Path]:
         raise ShardError(f"{folder}: holds shards of several formats; name those that you mean")
     if not found:
         raise ShardError(f"{folder}: holds no shards of tokens ({', '.join(_BY_SUFFIX)})")
+    for one in found:
+        if not one.is_file():  # a named pipe would wait for ever for somebody to write
+            raise ShardError(f"{one}: not an ordinary file; remove it, or name the shards you mean")
     return found
 
 

@@ -131,3 +131,7 @@ def test_what_holds_no_shards(tmp_path):
     write_shard(tmp_path / "a.tar", ROWS, HEADER)
     with pytest.raises(CodecError, match="several formats"):
         open_shards(tmp_path)
+    (tmp_path / "a.tar").unlink()
+    os.mkfifo(tmp_path / "b.parquet")
+    with pytest.raises(ShardError, match=r"b\.parquet: not an ordinary file"):
+        open_shards(tmp_path)
