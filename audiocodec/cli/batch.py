@@ -90,7 +90,7 @@ def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> lis
         raise ArgumentError(f"{source} is a folder, so the output must be a folder too")
     files = [found.relative_to(path) for found in found_in(path)]
     if not files:
-        kind = "sound" if new_suffix == ".dac" else ".dac"
+        kind = ".dac" if found_in is dac_files else "sound"
         raise CodecError(f"{source}: holds no {kind} files")
     folder = Path(target or source)
     names = _without_collisions(files, new_suffix)

@@ -1,14 +1,15 @@
 """Which input makes which output."""
 
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audiocodec.cli.batch import Job, _without_collisions, planned, renamed, run_all
+from audiocodec.cli.batch import Job, _without_collisions, dac_files, planned, renamed, run_all
 from audiocodec.errors import ArgumentError, CodecError, ModelError
-from audiocodec.recordings import sound_files
+from audiocodec.recordings import UnusedFilesWarning, sound_files
 
 STEMS = st.sampled_from(["a", "a.wav", "a.mp3", "b"])
 NAMES = st.builds("".join, st.tuples(STEMS, st.sampled_from([".wav", ".mp3", ".dac"])))
@@ -137,3 +138,16 @@ def test_input_and_output_must_differ(here):
     Path("link.wav").symlink_to("a.wav")
     with pytest.raises(ArgumentError, match="input and output at once"):
         run_all([Job("a.wav", "link.wav")], lambda job, label: None, n_processes=1, debug=False)
+
+
+@pytest.mark.parametrize(("lister", "words"), [(sound_files, "no sound"), (dac_files, r"no \.dac")])
+def test_a_named_pipe_in_a_folder_is_no_input(here, lister, words):
+    """It would wait for ever; what is not used is told, and nothing else is there."""
+    Path("in").mkdir()
+    os.mkfifo("in/a.wav")
+    os.mkfifo("in/a.dac")
+    with (
+        pytest.warns(UnusedFilesWarning, match=r"in: not used: 1 .* \(not an ordinary file: a\."),
+        pytest.raises(CodecError, match=f"in: holds {words} files"),
+    ):
+        planned("in", "out", lister, ".dac")
