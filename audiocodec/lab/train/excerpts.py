@@ -303,7 +303,7 @@ def loudness(audio: Mono, sample_rate: int) -> float:
     """
     n_samples = max(len(audio), int(SHORTEST_S * sample_rate))
     n_fft = fast_length(n_samples + int(DECAY_S * sample_rate))
-    spectrum = np.fft.rfft(audio, n_fft) * _k_weighting(sample_rate, n_fft)
+    spectrum = np.fft.rfft(audio, n_fft) * k_weighting(sample_rate, n_fft)
     weighted = np.fft.irfft(spectrum, n_fft)[:n_samples].astype(np.float64)
     n_slots = -(-n_samples * 10 // sample_rate)  # of 100 ms
     starts = -(-np.arange(n_slots) * sample_rate // 10)
@@ -311,7 +311,7 @@ def loudness(audio: Mono, sample_rate: int) -> float:
 
 
 @lru_cache(maxsize=8)
-def _k_weighting(sample_rate: int, n_fft: int) -> NDArray[np.complex64]:
+def k_weighting(sample_rate: int, n_fft: int) -> NDArray[np.complex64]:
     """Response of the K-weighting at the frequencies of an rfft."""
     delays = np.exp(-2j * np.pi * np.fft.rfftfreq(n_fft)[:, None] * np.arange(3))
     response = np.ones(len(delays), np.complex128)

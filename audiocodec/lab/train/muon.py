@@ -40,7 +40,7 @@ class Muon(Optimizer):
                 average = state["momentum"].lerp_(weight.grad, 1 - group["momentum"])
                 direction = orthogonal(torch.lerp(weight.grad, average, group["momentum"]))
                 weight.mul_(1 - group["lr"] * group["weight_decay"])
-                weight.sub_(direction, alpha=group["lr"])
+                weight.sub_(direction * group["lr"])
 
 
 def orthogonal(weight: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Optimizers:
     def __init__(
         self, model: DAC, discriminators: nn.Module | None, settings: TrainSettings
     ) -> None:
-        self.settings = settings
+        self.settings, self.scale = settings, 1.0  # scale: of all rates, to be lowered in need
         chosen = settings.optimisation
         networks = [*model.encoder.parameters(), *model.decoder.parameters()]
         matrices = [p for p in networks if chosen.muon and _is_matrix(p)]
@@ -48,12 +48,20 @@ class Optimizers:
         }
         return chosen.lr_at(step) * scale.get(name, 1.0)
 
-    def step(self, step: int, discriminators: bool) -> None:
+    def set_rates(self, step: int) -> None:
+        """Give every optimiser its learning rate for a step; a rate that is a tensor stays one."""
+        for name, optimizer in self.by_name.items():
+            rate = self.scale * self.lr_at(name, step)
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].fill_(rate)  # a CUDA graph reads it there
+                else:
+                    group["lr"] = rate
+
+    def step(self, discriminators: bool) -> None:
         """Move the discriminators, or everything else."""
         for name, optimizer in self.by_name.items():
             if (name == DISCRIMINATORS) == discriminators:
-                for group in optimizer.param_groups:
-                    group["lr"] = self.lr_at(name, step)
                 optimizer.step()
 
 

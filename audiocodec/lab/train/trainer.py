@@ -95,21 +95,33 @@ class Trainer:
         """Those of the adversary, if there is one."""
         return self.adversary.discriminators if self.adversary is not None else None
 
+    @property
+    def position(self) -> int:
+        """Place of the next step in the schedule, of `steps`: its number, unless time counts."""
+        return self.step
+
+    @property
+    def adversary_plays(self) -> bool:
+        """Whether the next step is against discriminators."""
+        return (
+            self.adversary is not None
+            and self.position >= self.settings.optimisation.adversary_from
+        )
+
     def train_step(self) -> Figures:
         """One step; returns losses, gradient norms, learning rates. Raises TrainingDiverged."""
         start = time.perf_counter()
         if self.device.type == "cpu":
             SPINNING.look()
-        playing = self.step >= self.settings.optimisation.adversary_from
-        adversary = self.adversary if playing else None
-        done = self._pass()
-        figures = self._train_discriminators(adversary, done) if adversary is not None else {}
-        figures |= self._train_generator(adversary, done)
+        self.optimizers.set_rates(self.position)
+        done, figures = self._learn(*self.inputs())
+        figures |= self._follow(done)
         self.step += 1
         self.seconds += time.perf_counter() - start
         return figures
 
-    def _pass(self) -> Pass:
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """Audio (B, 1, T) of the next step and how many codebooks each item uses, int (B,)."""
         audio = self.batch(self.step).to(self.device, non_blocking=True)
         chosen = self.settings.optimisation
         n_active = active_codebooks(
@@ -118,30 +130,19 @@ class Trainer:
             self.model.config.n_codebooks,
             self.settings.quantizer.dropout,
         )
-        n_active = n_active[list(distributed.share_of(len(n_active)))].to(self.device)
-        return Pass(audio, n_active, self.generator(audio, n_active))
+        own = n_active[list(distributed.share_of(len(n_active)))]
+        return audio, own.to(self.device, non_blocking=True)
 
-    def _train_discriminators(self, adversary: Adversary, done: Pass) -> Figures:
-        loss = adversary.own_loss(done.made.audio, done.audio)
-        adversary.discriminators.zero_grad()
-        loss.backward()
-        limit = self.settings.optimisation.clip_discriminators
-        norm = nn.utils.clip_grad_norm_(adversary.discriminators.parameters(), limit)
-        figures = self._checked({"discriminator": loss, "discriminator_norm": norm})
-        self.optimizers.step(self.step, discriminators=True)
-        return figures
+    def _learn(self, audio: Tensor, n_active: Tensor) -> tuple[Pass, Figures]:
+        """One pass, and what the optimisers make of it."""
+        adversary = self.adversary if self.adversary_plays else None
+        done = Pass(audio, n_active, self.generator(audio, n_active))
+        figures = self._train_discriminators(adversary, done) if adversary is not None else {}
+        return done, figures | self._train_generator(adversary, done)
 
-    def _train_generator(self, adversary: Adversary | None, done: Pass) -> Figures:
-        """Against the discriminators as they are after their own step."""
-        parts = self.objective.reconstruction(done.made, done.audio)
-        if adversary is not None:
-            parts |= adversary.losses(done.made.audio, done.audio)
-        total = self.objective.total(parts, self.step)
-        self.model.zero_grad()
-        total.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimisation.clip)
-        figures = self._checked(parts | {"total": total, "norm": norm})
-        self.optimizers.step(self.step, discriminators=False)
+    def _follow(self, done: Pass) -> Figures:
+        """What follows the weights after their step: codebooks, revived entries, the average."""
+        figures: Figures = {}
         codes, n_active = done.made.quantized.codes, done.n_active
         self.last_codes = codes
         if self.codebooks is not None:
@@ -150,6 +151,29 @@ class Trainer:
             figures["revived"] = self.dead.update(codes, n_active, self.step)
         if self.average is not None:
             self.average.update(self.model)
+        return figures
+
+    def _train_discriminators(self, adversary: Adversary, done: Pass) -> Figures:
+        loss = adversary.own_loss(done.made.audio, done.audio)
+        adversary.discriminators.zero_grad()
+        loss.backward()
+        limit = self.settings.optimisation.clip_discriminators
+        norm = nn.utils.clip_grad_norm_(adversary.discriminators.parameters(), limit)
+        figures = self._checked({"discriminator": loss, "discriminator_norm": norm})
+        self.optimizers.step(discriminators=True)
+        return figures
+
+    def _train_generator(self, adversary: Adversary | None, done: Pass) -> Figures:
+        """Against the discriminators as they are after their own step."""
+        parts = self.objective.reconstruction(done.made, done.audio)
+        if adversary is not None:
+            parts |= adversary.losses(done.made.audio, done.audio)
+        total = self.objective.total(parts, self.position)
+        self.model.zero_grad()
+        total.backward()
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.optimisation.clip)
+        figures = self._checked(parts | {"total": total, "norm": norm})
+        self.optimizers.step(discriminators=False)
         return figures
 
     def _checked(self, values: Parts) -> Figures:
