@@ -30,6 +30,10 @@ HELD_OUT_PACKAGES = frozenset(
 )
 SOUND_FONT = "musescore-general-soundfont-small"
 SCORES = "planetblupi-music-midi"
+FILLETS = (
+    "ALTAR interactive; Ivo Danihelka, Pavel Danihelka, Frederic Panico, Ronny Standtke, Simone "
+    "Cociancich, Przemek Bojczuk"
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,22 @@ class Package:
 
 
 PACKAGES = {
+    "asterisk-core-sounds-en-g722": Package(
+        "CC-BY-SA-3.0",
+        "Allison Smith, theivrvoice.com",
+        ((r"silence/", None), (r"", "speech")),
+    ),
+    "asterisk-core-sounds-es-g722": Package(
+        "CC-BY-SA-3.0",
+        "Allison Smith, theivrvoice.com",
+        ((r"silence/", None), (r"", "speech")),
+    ),
+    "asterisk-core-sounds-fr-g722": Package(
+        "CC-BY-SA-3.0",
+        "June Wallack, junewallack.com; translated by Clod Patry, Kristopher Lalletti, June "
+        "Wallack",
+        ((r"silence/", None), (r"", "speech")),
+    ),
     "asterisk-core-sounds-it-g722": Package(
         "CC-BY-3.0", "Carlo Flora", ((r"silence/", None), (r"", "speech")), permissive=True
     ),
@@ -67,6 +87,11 @@ PACKAGES = {
         ((r"/ru_0034\.wav$", None), (r"/wav/", "speech")),  # ru_0034 ships as an example
         permissive=True,
     ),
+    "fillets-ng-data": Package(
+        "GPL-2", FILLETS, ((r"/music/", "music"), (r"/en/", "speech"), (r"", "environment"))
+    ),
+    "fillets-ng-data-cs": Package("GPL-2", FILLETS, ((r"/cs/", "speech"),)),
+    "fillets-ng-data-nl": Package("GPL-2", FILLETS, ((r"/nl/", "speech"),)),
     "fretsonfire-songs-muldjord": Package(
         "CC-BY-SA-3.0", "Lars Muldjord", ((r"/song\.ogg$", "music"),)
     ),
