@@ -36,7 +36,7 @@ from packages import HELD_OUT_PACKAGES  # of the folder above
 
 SHARES = {"speech": 0.5, "music": 0.3, "environment": 0.2}
 SHORTEST_S = 0.4  # shorter recordings get silence behind them: an excerpt is as long
-STREAM_S = 600.0  # recordings are joined to streams of about this length, decoded side by side
+STREAM_S = 300.0  # recordings are joined to streams of about this length, decoded side by side
 QUALITY = 0.5  # of Vorbis, 0 to 1: about 76 kbps mono, and the whole band up to 20 kHz
 PEAK = 0.9  # of every recording, so that quiet ones are not lost in 16 bits
 FULL_BAND_RATE = 32000  # a recording of less has nothing far beyond 10 kHz
@@ -238,7 +238,7 @@ def main() -> int:
     parser.add_argument("manifest", type=Path, help="of fetch.py: audio and classes")
     parser.add_argument("--out", type=Path, required=True, help="folder of the pieces")
     parser.add_argument("--hours", type=float, default=5.0)
-    parser.add_argument("--piece-mb", type=float, default=30.0, help="largest size of a piece")
+    parser.add_argument("--piece-mb", type=float, default=32.0, help="largest size of a piece")
     parser.add_argument(
         "--held-out", type=Path, default=Path(__file__).parents[1] / "held_out.csv", metavar="CSV"
     )

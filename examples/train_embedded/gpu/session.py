@@ -118,6 +118,7 @@ class Session:
     def run(self) -> None:
         """Train until the time is over, or `stop`. Raises CodecError, NotRecorded."""
         report_at = monotonic() + self.args.report_every
+        self._set_share()
         self.report(0.0, 0)  # what it starts from; shows how long saving takes
         last, n_steps = monotonic(), 0
         while not self.stopped and not self._over():
@@ -145,10 +146,14 @@ class Session:
         """Of all calls, saving and figures included."""
         return self.before_s + monotonic() - self.start
 
+    def _set_share(self) -> None:
+        """Tell the schedule how much of the time of all calls is over."""
+        total = self.args.of or self.before_s + self._end() - self.start
+        self.trainer.share = min(1.0, self._used_s() / max(1.0, total))
+
     def _step(self) -> None:
         trainer, begun = self.trainer, monotonic()
-        total = self.args.of or self.before_s + self._end() - self.start
-        trainer.share = min(1.0, self._used_s() / max(1.0, total))
+        self._set_share()
         if trainer.adversary_plays and not self.timed:
             self.timed = True
             shares = time_shares(trainer)  # before this phase is recorded: it takes hooks away
