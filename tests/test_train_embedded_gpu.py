@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from audiocodec import Codec, ModelConfig
-from audiocodec.errors import AudioError, ModelError
+from audiocodec.errors import AudioError, CodecError, ModelError
 from audiocodec.lab.train import checkpoints, excerpts
 from audiocodec.lab.train.discriminators import DiscriminatorConfig, Discriminators
 from audiocodec.model.network import DAC
@@ -270,6 +270,21 @@ def test_a_training_hands_back_a_model_and_goes_on(packed, start, tmp_path, monk
     assert all(torch.equal(made[name], average[name]) for name in average)
     codes = Codec.from_pretrained(target).encode(torch.zeros(1, 1, 4096))
     assert codes.shape[1] == CONFIG.n_codebooks
+
+
+def test_too_little_time_for_a_step_is_told(packed, start, tmp_path):
+    """Once the state it starts from is saved, and without measuring that again."""
+    with pytest.raises(CodecError, match=r"no time for a step: .* --seconds 1 is left"):
+        begun(packed, start, tmp_path, seconds=1.0).run()
+    log = (tmp_path / "out" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in log] == [0]
+
+
+def test_a_machine_without_a_card_is_told(packed, start, tmp_path, monkeypatch):
+    """By a line that says how to rehearse, not by an error of torch's."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(CodecError, match="no CUDA device here; --device cpu"):
+        begun(packed, start, tmp_path, device="cuda")
 
 
 def test_the_schedule_follows_the_time_of_all_calls(packed, start, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ from torch import Tensor
 from audiocodec.errors import CodecError
 from audiocodec.lab.train import checkpoints
 from audiocodec.lab.train.excerpts import Excerpts, ExcerptSettings, full_band_limit
-from audiocodec.lab.train.sources import Recording
+from audiocodec.lab.train.sources import TrainingRecording
 from audiocodec.lab.train.validation import validate
 from audiocodec.model.network import DAC
 from audiocodec.weights.resolve import resolve
@@ -52,8 +52,13 @@ class Batches:
     def __init__(self, corpus: Corpus, places: list[Place], args: Namespace) -> None:
         shares = corpus.classes(SHARES)
         recordings = [
-            Recording(
-                Path(str(i)), place.kind, "", place.n_samples / RATE, full_band=place.full_band
+            TrainingRecording(
+                id=str(i),
+                source=str(i),
+                path=Path(str(i)),
+                kind=place.kind,
+                seconds=place.n_samples / RATE,
+                full_band=place.full_band,
             )
             for i, place in enumerate(places)
             if len(corpus.starts.get((place.kind, place.full_band), ()))
@@ -75,6 +80,8 @@ class Session:
         """began: when the call began, of monotonic()."""
         self.args, self.began, self.stopped = args, began, False
         self.device = torch.device(args.device)
+        if self.device.type == "cuda" and not torch.cuda.is_available():
+            raise CodecError("PyTorch finds no CUDA device here; --device cpu rehearses without")
         self.checkpoint = args.state / checkpoints.LATEST
         args.state.mkdir(parents=True, exist_ok=True)
         args.out.mkdir(parents=True, exist_ok=True)
@@ -116,7 +123,10 @@ class Session:
             self.say(f"goes on after step {self.trainer.step}, {self.trainer.seconds:.0f} s")
 
     def run(self) -> None:
-        """Train until the time is over, or `stop`. Raises CodecError, NotRecorded."""
+        """Train until the time is over, or `stop`.
+
+        Raises CodecError, also where the time does not suffice for a step; NotRecorded.
+        """
         report_at = monotonic() + self.args.report_every
         self._set_share()
         self.report(0.0, 0)  # what it starts from; shows how long saving takes
@@ -128,7 +138,13 @@ class Session:
                 self.report(monotonic() - last, n_steps)
                 last, n_steps = monotonic(), 0
                 report_at = last + self.args.report_every
-        self.report(monotonic() - last, n_steps)
+        if n_steps:
+            self.report(monotonic() - last, n_steps)
+        if not (self.step_s or self.stopped):
+            raise CodecError(
+                f"no time for a step: after {last - self.began:.0f} s, of which figures and saving "
+                f"took {self.saving_s:.0f}, too little of --seconds {self.args.seconds:g} is left"
+            )
 
     def stop(self, *_: object) -> None:
         """End after this step."""

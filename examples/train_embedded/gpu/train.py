@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=int, default=0, help="at most, to rehearse; 0: no limit")
     parser.add_argument("--start", default="tiny_44khz", help="model to start from")
-    parser.add_argument("--device", default="cuda", help="cuda or cpu")
+    parser.add_argument("--device", default="cuda", choices=("cuda", "cpu"))
     parser.add_argument("--batch", type=int, default=72, help="excerpts a step")
     parser.add_argument("--lr", type=float, default=4e-4, help="highest learning rate")
     parser.add_argument("--period-width", type=int, default=16)
