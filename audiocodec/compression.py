@@ -24,11 +24,24 @@ class Measured:
 
 
 def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
-    """Read the programme once: its length and, if it is to be normalized, its gain.
+    """The length of the programme and, if it is to be normalized, its gain.
 
-    Loudness and peak are those at the model's rate, as the published tool measures them.
+    Without normalization nothing is read where the length is proved already. Loudness and peak
+    are those at the model's rate, as the published tool measures them.
     Raises AudioError for a programme without samples.
     """
+    gain = 1.0
+    if normalize:
+        n_samples, gain = _length_and_gain(audio, model_rate)
+    else:
+        n_samples = audio.length()
+    if not n_samples:
+        raise AudioError(f"{audio.name}: holds no samples")
+    return Measured(n_samples, gain)
+
+
+def _length_and_gain(audio: AudioSource, model_rate: int) -> tuple[int, float]:
+    """Read the programme once. Raises AudioError for one that no gain brings to full scale."""
     n_samples = 0
 
     def counted() -> Iterator[np.ndarray]:
@@ -37,22 +50,15 @@ def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
             n_samples += len(block)
             yield block
 
-    gain = 1.0
-    if normalize:
-        meter = LoudnessMeter(model_rate, audio.channels, audio.speakers)
-        for block in resampled(counted(), audio.sample_rate, model_rate, audio.channels):
-            meter.push(block)
-        gain = normalizing_gain(meter.integrated(), meter.peak)
-        if gain < SMALLEST_GAIN:
-            raise AudioError(
-                f"{audio.name}: peaks at {meter.peak:g}, and full scale is 1: scale it to that"
-            )
-    else:
-        for _ in counted():
-            pass
-    if not n_samples:
-        raise AudioError(f"{audio.name}: holds no samples")
-    return Measured(n_samples, gain)
+    meter = LoudnessMeter(model_rate, audio.channels, audio.speakers)
+    for block in resampled(counted(), audio.sample_rate, model_rate, audio.channels):
+        meter.push(block)
+    gain = normalizing_gain(meter.integrated(), meter.peak)
+    if gain < SMALLEST_GAIN:
+        raise AudioError(
+            f"{audio.name}: peaks at {meter.peak:g}, and full scale is 1: scale it to that"
+        )
+    return n_samples, gain
 
 
 def model_blocks(audio: AudioSource, header: Header) -> Iterator[np.ndarray]:

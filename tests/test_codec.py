@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import audiocodec
 from audiocodec import Audio, Codec, CodecError, DacFile
-from audiocodec.audio import open_audio, resampled
+from audiocodec.audio import AudioSource, open_audio, resampled
 from audiocodec.codec import LostAudioWarning
 from audiocodec.container import Block, Header, Reader, Writer
 from audiocodec.container.records import block_bytes
@@ -860,3 +860,23 @@ def test_channels_are_items_of_the_batch(small):
         with pytest.raises(ArgumentError, match=r"each channel is an item of the batch") as caught:
             encode(noise(1000).expand(1, 2, 1000))
         assert "reshape(-1, 1, 1000) makes (2, 1, 1000)" in str(caught.value)
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "ogg", "mp3"])
+def test_without_normalization_a_file_is_decoded_once(small, tmp_path, format, monkeypatch):
+    """Its length is known without decoding it."""
+    path = tmp_path / f"x.{format}"
+    soundfile.write(path, noise(30000)[0, 0].numpy(), 44100)
+    passes = []
+    blocks = AudioSource.blocks
+
+    def counting(self, *span):
+        passes.append(self.name)
+        return blocks(self, *span)
+
+    monkeypatch.setattr(AudioSource, "blocks", counting)
+    once = small.compress(path, normalize=False)
+    assert len(passes) == 1
+    assert once.header.n_samples == 30000
+    small.compress(path)
+    assert len(passes) == 3
