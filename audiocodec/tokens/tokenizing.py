@@ -23,8 +23,8 @@ from audiocodec.codec import Codec
 from audiocodec.errors import ArgumentError
 from audiocodec.threads import granted_cores
 from audiocodec.tokens.inputs import PathLike
-from audiocodec.tokens.jobs.encoding import Loading, PartDone
-from audiocodec.tokens.jobs.folder import Job, Part, Recipe, locked
+from audiocodec.tokens.jobs.encoding import Loading, TaskDone
+from audiocodec.tokens.jobs.folder import Job, Recipe, ShardTask, locked
 from audiocodec.tokens.jobs.local import run_here, run_in_processes
 from audiocodec.tokens.jobs.plan import planned
 from audiocodec.tokens.jobs.ray_engine import run_on_ray
@@ -134,28 +134,28 @@ def tokenize(
     )
     folder = Path(os.path.abspath(out))
     with locked(folder):
-        job, parts = planned(folder, named, recipe, _header(codec))
+        job, tasks = planned(folder, named, recipe, _header(codec))
         job.remove_half_written()
-        run = _Run(job, parts, progress)
+        run = _JobProgress(job, tasks, progress)
         if settings.engine == "ray":
             run_on_ray(loading, job, run.todo, workers, settings.address, run.report)
         elif (n_processes := _processes(codec, workers, len(run.todo))) > 1:
             run_in_processes(loading, job, run.todo, n_processes, run.report)
         else:
             run_here(codec, job, run.todo, run.tick, run.refresh_errors)
-        job.merge_errors(parts)
+        job.merge_errors(tasks)
         job.remove_half_written()  # of workers that died on the way
-        return _summary(job, parts)
+        return _summary(job, tasks)
 
 
-class _Run:
+class _JobProgress:
     """What is left to do of a job, and how far it is."""
 
-    def __init__(self, job: Job, parts: Sequence[Part], progress: Progress | None) -> None:
-        self.job, self.parts, self.progress = job, parts, progress
-        self.todo = [part for part in parts if not job.is_done(part)]
-        self.n_items = sum(part.n_items for part in parts)
-        self.n_done = self.n_items - sum(part.n_items for part in self.todo)
+    def __init__(self, job: Job, tasks: Sequence[ShardTask], progress: Progress | None) -> None:
+        self.job, self.tasks, self.progress = job, tasks, progress
+        self.todo = [task for task in tasks if not job.is_done(task)]
+        self.n_items = sum(task.n_items for task in tasks)
+        self.n_done = self.n_items - sum(task.n_items for task in self.todo)
         self.audio_s, self.next_refresh = 0.0, time.monotonic() + ERRORS_EVERY_S
         self.tick(0, 0.0)
 
@@ -166,15 +166,15 @@ class _Run:
         if self.progress:
             self.progress(self.n_done, self.n_items, self.audio_s)
 
-    def report(self, done: PartDone) -> None:
-        """A part is done, all at once."""
+    def report(self, done: TaskDone) -> None:
+        """A task is done, all at once."""
         self.tick(done.n_items, done.audio_s)
         self.refresh_errors(done)
 
-    def refresh_errors(self, done: PartDone) -> None:
+    def refresh_errors(self, done: TaskDone) -> None:
         """Let people see in errors.jsonl, from time to time, what went wrong so far."""
         if done.n_problems and time.monotonic() > self.next_refresh:
-            self.job.merge_errors(self.parts)
+            self.job.merge_errors(self.tasks)
             self.next_refresh = time.monotonic() + ERRORS_EVERY_S
 
 
@@ -187,9 +187,9 @@ def _header(codec: Codec) -> ShardHeader:
     return ShardHeader(**vars(codec.space), alignment=codec.config.alignment)
 
 
-def _processes(codec: Codec, workers: int, n_parts: int) -> int:
+def _processes(codec: Codec, workers: int, n_tasks: int) -> int:
     if codec.device.type == "cpu":
-        return min(workers or granted_cores(), n_parts)
+        return min(workers or granted_cores(), n_tasks)
     if workers > 1:
         raise ArgumentError(
             f"{workers} workers for one {codec.device.type} device; leave them out, or use the "
@@ -198,9 +198,9 @@ def _processes(codec: Codec, workers: int, n_parts: int) -> int:
     return 1
 
 
-def _summary(job: Job, parts: Sequence[Part]) -> Tokenized:
-    paths = [path for part in parts if (path := job.shard(part)).exists()]
-    n_items = sum(part.n_items for part in parts)
+def _summary(job: Job, tasks: Sequence[ShardTask]) -> Tokenized:
+    paths = [path for task in tasks if (path := job.shard(task)).exists()]
+    n_items = sum(task.n_items for task in tasks)
     if not paths:
         return Tokenized(0, n_items, 0.0, [])
     lengths = open_shards(paths).lengths

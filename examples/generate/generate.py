@@ -29,7 +29,7 @@ from audiocodec import Codec
 from audiocodec.errors import CodecError
 from audiocodec.tokens import IterableTokenDataset, TokenDataset, collate
 from audiocodec.tokens.dataset import TokenBatch
-from audiocodec.tokens.patterns import Cell, Pattern, Vocabulary, delay
+from audiocodec.tokens.patterns import Pattern, SpecialToken, Vocabulary, delay
 
 CROP_FRAMES = 384  # 4.5 s of the built-in model
 BITS = 1 / math.log(2)  # in a nat
@@ -123,7 +123,7 @@ def sampled(
     """Draw step after step; yields the frames (1, n_codebooks, any) that each completes."""
     model.eval()
     stream = pattern.stream(vocabulary, n_frames)
-    step = torch.from_numpy(vocabulary.fill(np.full(pattern.n_streams, Cell.BOS)))
+    step = torch.from_numpy(vocabulary.fill(np.full(pattern.n_streams, SpecialToken.BOS)))
     stream.push(step)
     past: Past = []
     for n in count():

@@ -82,13 +82,13 @@ def compare(first: Source, second: Source) -> Comparison:
     Raises ContainerError for a file that cannot be used, or whose blocks differ in codebooks.
     """
     with opened(first) as a, opened(second) as b:
-        tally = Tally()
+        counts = ComparisonCounts()
         for codes in _aligned(a.codes(a.header.n_codebooks), b.codes(b.header.n_codebooks)):
-            tally.add(*codes)
-        return tally.comparison(_side(a), _side(b))
+            counts.add(*codes)
+        return counts.comparison(_side(a), _side(b))
 
 
-class Tally:
+class ComparisonCounts:
     """Counts what is equal in pairs of codes that come in order."""
 
     def __init__(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from audiocodec.errors import ArgumentError, OutputError, quoted
 from audiocodec.files import make_folder
-from audiocodec.tokens.editing.comparing import Comparison, Side, Tally
+from audiocodec.tokens.editing.comparing import Comparison, ComparisonCounts, Side
 from audiocodec.tokens.shards import FORMATS, Shards, TokenRow, open_shards, write_shard
 
 PathLike = str | os.PathLike[str]
@@ -108,7 +108,7 @@ def compare_shards(first: PathLike, second: PathLike) -> ShardsComparison:
     """
     a, b = open_shards(first), open_shards(second)
     index = {row.id: i for i, row in enumerate(b.rows())}
-    total, first_different, alone = Tally(), None, None
+    total, first_different, alone = ComparisonCounts(), None, None
     n_common = n_different = distance = frames_found = 0
     for row in a.rows():
         i = index.pop(row.id, None)
@@ -137,13 +137,15 @@ def compare_shards(first: PathLike, second: PathLike) -> ShardsComparison:
     )
 
 
-def _compared(a: Side, row: TokenRow, b: Side, other: TokenRow, total: Tally) -> Comparison:
+def _compared(
+    a: Side, row: TokenRow, b: Side, other: TokenRow, total: ComparisonCounts
+) -> Comparison:
     """Two rows; what they have in common is added to the total too."""
-    tally = Tally()
-    tally.add(row.codes, other.codes)
-    total.n_equal += tally.n_equal
-    total.n_compared += tally.n_compared
-    return tally.comparison(a, b)
+    counts = ComparisonCounts()
+    counts.add(row.codes, other.codes)
+    total.n_equal += counts.n_equal
+    total.n_compared += counts.n_compared
+    return counts.comparison(a, b)
 
 
 def _side(shards: Shards, row: TokenRow) -> Side:

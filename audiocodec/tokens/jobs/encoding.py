@@ -1,4 +1,4 @@
-"""The items of a part become rows: read and resampled in one thread, encoded in another.
+"""The items of a task become rows: read and resampled in one thread, encoded in another.
 
 Each item goes the road of Codec.compress, alone: so its codes are those of encoding it alone.
 """
@@ -23,7 +23,7 @@ from audiocodec.compression import codes_of, measure, model_blocks
 from audiocodec.container import DacFile, Header
 from audiocodec.errors import AudioError, CodecError, ModelError, ModelMismatch, OutputError
 from audiocodec.recordings import Recording, open_recording
-from audiocodec.tokens.jobs.folder import Job, Part, Problem
+from audiocodec.tokens.jobs.folder import Job, Problem, ShardTask
 from audiocodec.tokens.shards import TokenRow
 
 AHEAD = 16  # blocks that wait for the network: about 20 s of sound
@@ -58,8 +58,8 @@ def loaded(loading: Loading, fingerprint: str) -> Codec:
 
 
 @dataclass(frozen=True)
-class PartDone:
-    """What came of a part: items, seconds of audio encoded, items that could not be used."""
+class TaskDone:
+    """What came of a task: items, seconds of audio encoded, items that could not be used."""
 
     index: int
     n_items: int
@@ -79,17 +79,17 @@ Made: TypeAlias = TokenRow | Problem
 
 
 def reading_thread() -> ThreadPoolExecutor:
-    """For all parts of a run: a compressed tar stays open in it from part to part."""
+    """For all tasks of a run: a compressed tar stays open in it from task to task."""
     return ThreadPoolExecutor(1, "reader")
 
 
-def encode_part(
-    codec: Codec, job: Job, part: Part, reader: ThreadPoolExecutor, tick: Tick | None = None
-) -> PartDone:
-    """Encode the items of a part and write its shard. Raises OutputError, JobError."""
+def encode_task(
+    codec: Codec, job: Job, task: ShardTask, reader: ThreadPoolExecutor, tick: Tick | None = None
+) -> TaskDone:
+    """Encode the items of a task and write its shard. Raises OutputError, JobError."""
     rows: list[TokenRow] = []
     problems: list[Problem] = []
-    items = job.items(part)
+    items = job.items(task)
     ahead: Ahead[Header | np.ndarray | _End] = Ahead(AHEAD, reader)
     encode = _together if codec.device.type == "cuda" else _one_by_one
     with closing(ahead):
@@ -103,9 +103,9 @@ def encode_part(
                 audio_s = made.n_samples / made.sample_rate
             if tick:
                 tick(1, audio_s)
-    job.finish(part, rows, problems)
+    job.finish(task, rows, problems)
     total_s = sum(row.n_samples / row.sample_rate for row in rows)
-    return PartDone(part.index, part.n_items, total_s, len(problems))
+    return TaskDone(task.index, task.n_items, total_s, len(problems))
 
 
 def _read(codec: Codec, job: Job, items: Sequence[Recording], stop: Event) -> Pieces:

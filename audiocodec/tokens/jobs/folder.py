@@ -7,9 +7,9 @@
     errors/tokens-00000.jsonl  the same of one shard, where it has any
     .lock                      held by the run that is at work
 
-A part of the items is done when its shard is there, or when its errors tell of all its items and
-there is no shard to write. Every file is written beside and renamed, the errors of a part ahead
-of its shard; so a run that is killed at any moment leaves parts that are done and parts to do anew.
+A task of the items is done when its shard is there, or when its errors tell of all its items and
+there is no shard to write. Every file is written beside and renamed, the errors of a task ahead
+of its shard; so a run that is killed at any moment leaves tasks that are done and tasks to do anew.
 """
 
 import json
@@ -59,7 +59,7 @@ class Recipe:
 
 
 @dataclass(frozen=True)
-class Part:
+class ShardTask:
     """The items of one shard: n_items lines of items.jsonl from byte `offset` on."""
 
     index: int
@@ -84,48 +84,50 @@ class Job:
     recipe: Recipe
     header: ShardHeader
 
-    def shard(self, part: Part) -> Path:
-        """Where the shard of a part lies, or will."""
-        return self.folder / shard_name(part.index, self.recipe.format)
+    def shard(self, task: ShardTask) -> Path:
+        """Where the shard of a task lies, or will."""
+        return self.folder / shard_name(task.index, self.recipe.format)
 
-    def errors(self, part: Part) -> Path:
-        """Where the errors of a part lie, if it has any."""
-        return self.folder / "errors" / f"{self.shard(part).stem}.jsonl"
+    def errors(self, task: ShardTask) -> Path:
+        """Where the errors of a task lie, if it has any."""
+        return self.folder / "errors" / f"{self.shard(task).stem}.jsonl"
 
-    def items(self, part: Part) -> list[Recording]:
-        """What a part is made of. Raises JobError."""
+    def items(self, task: ShardTask) -> list[Recording]:
+        """What a task is made of. Raises JobError."""
         try:
             with open(self.folder / ITEMS, "rb") as file:
-                file.seek(part.offset)
-                return [item_of(file.readline()) for _ in range(part.n_items)]
+                file.seek(task.offset)
+                return [item_of(file.readline()) for _ in range(task.n_items)]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise JobError(f"{self.folder / ITEMS}: cannot be read: {error}") from error
 
-    def is_done(self, part: Part) -> bool:
-        """Whether nothing of a part is left to do."""
-        if self.shard(part).exists():
+    def is_done(self, task: ShardTask) -> bool:
+        """Whether nothing of a task is left to do."""
+        if self.shard(task).exists():
             return True
         try:
-            return self.errors(part).read_bytes().count(b"\n") == part.n_items
+            return self.errors(task).read_bytes().count(b"\n") == task.n_items
         except OSError:
             return False
 
-    def finish(self, part: Part, rows: Sequence[TokenRow], problems: Sequence[Problem]) -> None:
-        """Write what came of a part. Raises OutputError."""
-        errors = self.errors(part)
+    def finish(
+        self, task: ShardTask, rows: Sequence[TokenRow], problems: Sequence[Problem]
+    ) -> None:
+        """Write what came of a task. Raises OutputError."""
+        errors = self.errors(task)
         if problems:
             make_folder(errors.parent)
             write_file(errors, b"".join(_line(vars(problem)) for problem in problems))
         else:  # an earlier run may have met some, and been killed before it wrote the shard
             _remove(errors)
         if rows:
-            write_shard(self.shard(part), rows, self.header, overwrite=True)
+            write_shard(self.shard(task), rows, self.header, overwrite=True)
 
-    def merge_errors(self, parts: Sequence[Part]) -> None:
-        """Write errors.jsonl from the errors of the parts. Raises OutputError."""
+    def merge_errors(self, tasks: Sequence[ShardTask]) -> None:
+        """Write errors.jsonl from the errors of the tasks. Raises OutputError."""
         with output_file(self.folder / ERRORS, overwrite=True) as file:
-            for part in parts:
-                if (errors := self.errors(part)).exists():
+            for task in tasks:
+                if (errors := self.errors(task)).exists():
                     file.write(errors.read_bytes())
 
     def remove_half_written(self) -> None:

@@ -1,4 +1,4 @@
-"""The parts of a job on this machine: in this process, or in several on the CPU."""
+"""The tasks of a job on this machine: in this process, or in several on the CPU."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -7,35 +7,37 @@ from functools import lru_cache
 from audiocodec.codec import Codec
 from audiocodec.tokens.jobs.encoding import (
     Loading,
-    PartDone,
+    TaskDone,
     Tick,
-    encode_part,
+    encode_task,
     loaded,
     reading_thread,
 )
-from audiocodec.tokens.jobs.folder import Job, JobError, Part
+from audiocodec.tokens.jobs.folder import Job, JobError, ShardTask
 from audiocodec.workers import each_done, worker_pool
 
-Report = Callable[[PartDone], None]
+Report = Callable[[TaskDone], None]
 
 
-def run_here(codec: Codec, job: Job, parts: Sequence[Part], tick: Tick, report: Report) -> None:
-    """Do the parts in this process."""
+def run_here(
+    codec: Codec, job: Job, tasks: Sequence[ShardTask], tick: Tick, report: Report
+) -> None:
+    """Do the tasks in this process."""
     with reading_thread() as reader:
-        for part in parts:
-            report(encode_part(codec, job, part, reader, tick))
+        for task in tasks:
+            report(encode_task(codec, job, task, reader, tick))
 
 
 def run_in_processes(
-    loading: Loading, job: Job, parts: Sequence[Part], n_processes: int, report: Report
+    loading: Loading, job: Job, tasks: Sequence[ShardTask], n_processes: int, report: Report
 ) -> None:
-    """Do the parts in so many processes of one thread each.
+    """Do the tasks in so many processes of one thread each.
 
     Raises what a worker raises; JobError where one dies. The others end then.
     """
     try:
         with worker_pool(n_processes, 1) as pool:
-            for _, done in each_done(pool, _work, parts, loading, job):
+            for _, done in each_done(pool, _work, tasks, loading, job):
                 report(done)
     except BrokenProcessPool as error:
         raise JobError(
@@ -44,9 +46,9 @@ def run_in_processes(
         ) from error
 
 
-def _work(loading: Loading, job: Job, part: Part) -> PartDone:
+def _work(loading: Loading, job: Job, task: ShardTask) -> TaskDone:
     codec = loaded(loading, job.header.fingerprint)
-    return encode_part(codec, job, part, _reader())
+    return encode_task(codec, job, task, _reader())
 
 
 _reader = lru_cache(maxsize=1)(reading_thread)  # of a worker process

@@ -1,4 +1,4 @@
-"""What there is to do: inputs listed once and cut into parts; a restart must find the same."""
+"""What there is to do: inputs listed once and cut into tasks; a restart must find the same."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from audiocodec.errors import AudioError
 from audiocodec.files import output_file
 from audiocodec.recordings import Recording
 from audiocodec.tokens.inputs import PathLike, items_of
-from audiocodec.tokens.jobs.folder import ITEMS, JOB, Job, JobError, Part, Recipe, line_of
+from audiocodec.tokens.jobs.folder import ITEMS, JOB, Job, JobError, Recipe, ShardTask, line_of
 from audiocodec.tokens.shards import ShardHeader, Value, column_types
 
 VERSION = 1
@@ -21,28 +21,28 @@ EXCERPT_BYTES_PER_S = 88_200  # as such a recording has, where only a duration i
 ELSE = "give the same as before, or name another folder"
 
 
-class _Parts:
-    """Cuts items, in order, where a part has enough rows or enough sound."""
+class _TaskSplitter:
+    """Cuts items, in order, where a task has enough rows or enough sound."""
 
     def __init__(self, shard_rows: int) -> None:
         self.shard_rows = shard_rows
-        self.parts: list[Part] = []
+        self.tasks: list[ShardTask] = []
         self.offset = self.n_bytes = 0
 
     def add(self, item: Recording, line: bytes, file_bytes: int | None) -> None:
-        last = self.parts[-1] if self.parts else None
+        last = self.tasks[-1] if self.tasks else None
         if last is None or last.n_items >= self.shard_rows or self.n_bytes >= SHARD_BYTES:
-            last = Part(len(self.parts), self.offset, 0)
-            self.parts.append(last)
+            last = ShardTask(len(self.tasks), self.offset, 0)
+            self.tasks.append(last)
             self.n_bytes = 0
-        self.parts[-1] = replace(last, n_items=last.n_items + 1)
+        self.tasks[-1] = replace(last, n_items=last.n_items + 1)
         self.offset += len(line)
         self.n_bytes += _sound_bytes(item, file_bytes)
 
 
 def planned(
     folder: Path, inputs: Sequence[PathLike], recipe: Recipe, header: ShardHeader
-) -> tuple[Job, list[Part]]:
+) -> tuple[Job, list[ShardTask]]:
     """Plan a new job, or find the plan of the one in the folder, which must be the same.
 
     header: without carried columns. Raises JobError where the settings or the inputs differ,
@@ -55,31 +55,31 @@ def planned(
 
 def _new(
     folder: Path, inputs: Sequence[PathLike], recipe: Recipe, header: ShardHeader
-) -> tuple[Job, list[Part]]:
+) -> tuple[Job, list[ShardTask]]:
     other = next(folder.glob("tokens-*"), None)
     if other is not None:
         raise JobError(f"{folder}: holds {other.name}, but no {JOB}; name another folder")
-    parts = _Parts(recipe.shard_rows)
+    splitter = _TaskSplitter(recipe.shard_rows)
     with output_file(folder / ITEMS, overwrite=True) as file:
 
         def carried() -> Iterator[Mapping[str, Value]]:
             for item, line, file_bytes in _listed(inputs):
                 file.write(line)
-                parts.add(item, line, file_bytes)
+                splitter.add(item, line, file_bytes)
                 yield item.columns
 
         header = replace(header, columns=column_types(carried()))
-        if not parts.parts:
+        if not splitter.tasks:
             raise AudioError(f"{os.fspath(inputs[0])}: holds nothing to encode")
     job = Job(folder, recipe, header)
     with output_file(folder / JOB, overwrite=True) as file:  # last: with it, the plan is whole
         file.write(json.dumps(_description(job), indent=1).encode() + b"\n")
-    return job, parts.parts
+    return job, splitter.tasks
 
 
 def _resumed(
     folder: Path, inputs: Sequence[PathLike], recipe: Recipe, header: ShardHeader
-) -> tuple[Job, list[Part]]:
+) -> tuple[Job, list[ShardTask]]:
     stored = _stored(folder)
     found = _description(Job(folder, recipe, header))
     for group, kinds in (("model", found["model"]), ("settings", found["settings"])):
@@ -88,18 +88,18 @@ def _resumed(
             if name != "columns" and then != now:
                 what = name if group == "settings" or name == "model" else f"model {name}"
                 raise JobError(f"{folder}: was begun with {what} {then}, not {now}; {ELSE}")
-    parts = _Parts(recipe.shard_rows)
+    splitter = _TaskSplitter(recipe.shard_rows)
     try:
         with open(folder / ITEMS, "rb") as file:
             for number, (listed, line) in enumerate(zip_longest(_listed(inputs), file), 1):
                 if listed is None or listed[1] != line:
                     raise JobError(f"{folder}: {_difference(number, listed, line)}; {ELSE}")
                 item, _, file_bytes = listed
-                parts.add(item, line, file_bytes)
+                splitter.add(item, line, file_bytes)
     except OSError as error:
         raise JobError(f"{folder / ITEMS}: cannot be read: {error.strerror}") from error
     columns = ShardHeader.from_dict(stored["model"], str(folder / JOB)).columns
-    return Job(folder, recipe, replace(header, columns=columns)), parts.parts
+    return Job(folder, recipe, replace(header, columns=columns)), splitter.tasks
 
 
 def _listed(inputs: Sequence[PathLike]) -> Iterator[tuple[Recording, bytes, int | None]]:

@@ -1,7 +1,7 @@
-"""The parts of a job on a Ray cluster: Ray Data hands them to actors that hold the model.
+"""The tasks of a job on a Ray cluster: Ray Data hands them to actors that hold the model.
 
 Actors write their shards to the folder of the job, which all machines must share. Ray restarts
-an actor that dies and gives its part to it, or to another, again.
+an actor that dies and gives its task to it, or to another, again.
 """
 
 import logging
@@ -13,41 +13,41 @@ from typing import Any
 
 from audiocodec.errors import ArgumentError, CodecError
 from audiocodec.extras import how_to_install
-from audiocodec.tokens.jobs.encoding import Loading, PartDone, encode_part, loaded, reading_thread
-from audiocodec.tokens.jobs.folder import Job, JobError, Part
+from audiocodec.tokens.jobs.encoding import Loading, TaskDone, encode_task, loaded, reading_thread
+from audiocodec.tokens.jobs.folder import Job, JobError, ShardTask
 
-STORE_BYTES = 100_000_000  # of shared memory of a cluster of our own: numbers of parts travel
+STORE_BYTES = 100_000_000  # of shared memory of a cluster of our own: numbers of tasks travel
 
 
 class _Actor:
-    """A worker of Ray: holds the model, does a part at a time."""
+    """A worker of Ray: holds the model, does a task at a time."""
 
     def __init__(self, loading: Loading, job: Job) -> None:
         self.loading, self.job, self.reader = loading, job, reading_thread()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A part, as Ray Data has it, to what came of it, or the reason why it failed."""
-        part = Part(**{name: int(value) for name, value in row.items()})
+        """A task, as Ray Data has it, to what came of it, or the reason why it failed."""
+        task = ShardTask(**{name: int(value) for name, value in row.items()})
         try:
             codec = loaded(self.loading, self.job.header.fingerprint)
-            done = encode_part(codec, self.job, part, self.reader)
+            done = encode_task(codec, self.job, task, self.reader)
         except CodecError as error:  # Ray would wrap it in pages of its own
-            return {**asdict(PartDone(part.index, 0, 0.0, 0)), "error": str(error)}
+            return {**asdict(TaskDone(task.index, 0, 0.0, 0)), "error": str(error)}
         return {**asdict(done), "error": ""}
 
 
 def run_on_ray(
     loading: Loading,
     job: Job,
-    parts: Sequence[Part],
+    tasks: Sequence[ShardTask],
     n_workers: int,
     address: str | None,
-    report: Callable[[PartDone], None],
+    report: Callable[[TaskDone], None],
 ) -> None:
-    """Do the parts with so many actors, of one core or one GPU each; 0: as many as there are.
+    """Do the tasks with so many actors, of one core or one GPU each; 0: as many as there are.
 
     address: of a cluster that runs; without one, a cluster is started here and ended.
-    Raises ArgumentError without ray or a cluster, JobError where a part cannot be done.
+    Raises ArgumentError without ray or a cluster, JobError where a task cannot be done.
     """
     with _cluster(n_workers, address) as ray:
         kind = _kind(loading.device, ray.cluster_resources())
@@ -55,12 +55,12 @@ def run_on_ray(
             loading = replace(loading, device="cuda")  # Ray shows each actor its own
         there_are = int(ray.cluster_resources().get(kind, 1))
         shards = ray.data.from_items(
-            [asdict(part) for part in parts], override_num_blocks=len(parts)
+            [asdict(task) for task in tasks], override_num_blocks=len(tasks)
         )
         done = shards.map(
             _Actor,
             fn_constructor_args=(loading, job),
-            concurrency=max(1, min(n_workers or there_are, len(parts))),
+            concurrency=max(1, min(n_workers or there_are, len(tasks))),
             num_cpus=1,
             num_gpus=1 if kind == "GPU" else 0,
         )
@@ -69,7 +69,7 @@ def run_on_ray(
                 error = row.pop("error")
                 if error:
                     raise JobError(error)
-                report(PartDone(**row))
+                report(TaskDone(**row))
         except ray.exceptions.RayError as error:
             line = str(error).strip().splitlines()[-1]
             raise JobError(

@@ -16,10 +16,9 @@ from audiocodec.tokens.patterns.kinds import (
 from audiocodec.tokens.patterns.layout import Layout, Place
 from audiocodec.tokens.patterns.pattern import Pattern
 from audiocodec.tokens.patterns.streaming import PatternStream
-from audiocodec.tokens.patterns.vocabulary import Cell, Vocabulary
+from audiocodec.tokens.patterns.vocabulary import SpecialToken, Vocabulary
 
 __all__ = [
-    "Cell",
     "coarse_then_fine",
     "delay",
     "flatten",
@@ -29,5 +28,6 @@ __all__ = [
     "Pattern",
     "PatternStream",
     "Place",
+    "SpecialToken",
     "Vocabulary",
 ]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audiocodec.errors import ArgumentError
-from audiocodec.tokens.patterns.vocabulary import Cell
+from audiocodec.tokens.patterns.vocabulary import SpecialToken
 
 
 class Place(NamedTuple):
@@ -31,7 +31,7 @@ class Layout:
     stands, so that tokens[..., streams, steps] are the tokens of the codes.
     """
 
-    codebook: np.ndarray  # int64 (n_streams, n_steps): a codebook, or a Cell
+    codebook: np.ndarray  # int64 (n_streams, n_steps): a codebook, or a SpecialToken
     frame: np.ndarray  # int64 (n_streams, n_steps): -1 where there is no code
     streams: np.ndarray  # int64 (n_codebooks, 1)
     steps: np.ndarray  # int64 (n_codebooks, frames)
@@ -54,7 +54,7 @@ class Layout:
     @property
     def eos_mask(self) -> np.ndarray:
         """Which places hold the end, bool (n_streams, n_steps): a loss counts these too."""
-        return self.codebook == Cell.EOS
+        return self.codebook == SpecialToken.EOS
 
 
 def starts(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> np.ndarray:
@@ -74,18 +74,18 @@ def lay(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> Layout:
     steps = start[:, None] + period[:, None] * np.arange(n_frames)
     after = start + period * n_frames  # the step of the frame after the last
     shape = (int(stream.max()) + 1, int(after.max()) + 1)
-    codebook, frame = np.full(shape, Cell.MASK, np.int64), np.full(shape, -1, np.int64)
+    codebook, frame = np.full(shape, SpecialToken.MASK, np.int64), np.full(shape, -1, np.int64)
     codebook[stream[:, None], steps] = np.arange(len(places))[:, None]
     frame[stream[:, None], steps] = np.arange(n_frames)
     if np.count_nonzero(codebook >= 0) != steps.size:
         raise ArgumentError(f"with {n_frames} frames two codes of the pattern share a place")
-    codebook[:, :bos] = Cell.BOS
+    codebook[:, :bos] = SpecialToken.BOS
     if eos:
         _set_ends(codebook, stream, after)
     n_steps = _pad(codebook)
     for s, first, step in zip(stream, after, period):  # places of frames that there are not
         row = codebook[s, first::step]
-        row[row == Cell.MASK] = Cell.PAD
+        row[row == SpecialToken.MASK] = SpecialToken.PAD
     return Layout(codebook[:, :n_steps], frame[:, :n_steps], stream[:, None], steps)
 
 
@@ -93,12 +93,12 @@ def _set_ends(codebook: np.ndarray, stream: np.ndarray, after: np.ndarray) -> No
     """The first free place of the frame after the last, in each stream."""
     for s, row in enumerate(codebook):
         places = after[stream == s]
-        row[places[row[places] == Cell.MASK].min()] = Cell.EOS
+        row[places[row[places] == SpecialToken.MASK].min()] = SpecialToken.EOS
 
 
 def _pad(codebook: np.ndarray) -> int:
     """Fill what follows a stream's end; return the end of the last stream."""
-    held = codebook != Cell.MASK
+    held = codebook != SpecialToken.MASK
     end = np.where(held.any(axis=1), codebook.shape[1] - held[:, ::-1].argmax(axis=1), 0)
-    codebook[np.arange(codebook.shape[1]) >= end[:, None]] = Cell.PAD
+    codebook[np.arange(codebook.shape[1]) >= end[:, None]] = SpecialToken.PAD
     return int(end.max())

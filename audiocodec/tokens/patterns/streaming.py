@@ -8,7 +8,7 @@ from torch import Tensor
 from audiocodec.errors import CodesError
 from audiocodec.tokens.patterns.arrays import Array, like, numpy_of
 from audiocodec.tokens.patterns.layout import Layout
-from audiocodec.tokens.patterns.vocabulary import Cell, Vocabulary
+from audiocodec.tokens.patterns.vocabulary import SpecialToken, Vocabulary
 
 if TYPE_CHECKING:
     from audiocodec.tokens.patterns.pattern import Pattern
@@ -75,14 +75,14 @@ class PatternStream:
 
     def _next_cells(self) -> np.ndarray:
         """What stands in each stream at the next step (S,), as far as one can know."""
-        cells = np.full(self.pattern.n_streams, Cell.MASK, np.int64)
+        cells = np.full(self.pattern.n_streams, SpecialToken.MASK, np.int64)
         if self.n_frames is not None:
             if self._layout is None:
                 self._layout = self.pattern.layout(self.n_frames, self.vocabulary)
             past = self.n_steps >= self._layout.n_steps
-            return cells * 0 + Cell.PAD if past else self._layout.codebook[:, self.n_steps]
+            return cells * 0 + SpecialToken.PAD if past else self._layout.codebook[:, self.n_steps]
         if self.n_steps == 0 and self.vocabulary.bos is not None:
-            return cells * 0 + Cell.BOS
+            return cells * 0 + SpecialToken.BOS
         now, then = (
             self.pattern.received(self.n_steps + ahead, None, self.vocabulary) for ahead in (0, 1)
         )

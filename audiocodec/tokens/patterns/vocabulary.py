@@ -9,7 +9,7 @@ import numpy as np
 from audiocodec.errors import ArgumentError, CodesError
 
 
-class Cell(IntEnum):
+class SpecialToken(IntEnum):
     """What a place in a stream holds when it holds no code; below 0, as codebooks start at 0."""
 
     BOS = -1  # the first step, in every stream
@@ -78,14 +78,14 @@ class Vocabulary:
 
     def fill(self, cells: np.ndarray) -> np.ndarray:
         """The special token of each cell, any shape; of a codebook's cell the mask token."""
-        specials = [self.mask, self.bos, self.eos, self.pad, self.mask]  # at -Cell
+        specials = [self.mask, self.bos, self.eos, self.pad, self.mask]  # at -SpecialToken
         ids = np.array([self.mask if token is None else token for token in specials], np.int64)
         return ids[-np.minimum(cells, 0)]
 
     def allowed(self, cells: Sequence[int] | np.ndarray) -> np.ndarray:
         """Which tokens a model may draw for such cells.
 
-        cells: (n,), each a codebook or a Cell. Returns bool (n, size).
+        cells: (n,), each a codebook or a SpecialToken. Returns bool (n, size).
         """
         codebooks, token = np.asarray(cells, np.int64)[:, None], np.arange(self.size)
         code = token - np.array(self.offsets, np.int64)[np.maximum(codebooks, 0)]

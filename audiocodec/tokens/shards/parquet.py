@@ -125,7 +125,7 @@ def _table(group: list[Checked], schema: Any) -> Any:
 
 
 @dataclass
-class _Opened:
+class _ParquetFile:
     """An open file, and the row group that was read last."""
 
     file: Any  # pyarrow.parquet.ParquetFile
@@ -193,7 +193,7 @@ class ParquetShard(Shard):
             raise ShardError(f"{self.path}: its channels, n_codebooks or frames make no sense")
         return shapes
 
-    def _open(self) -> _Opened:
+    def _open(self) -> _ParquetFile:
         _, pq = load_pyarrow()
         with self._errors():
             metadata = pq.read_metadata(self.path, memory_map=True)
@@ -207,9 +207,9 @@ class ParquetShard(Shard):
                 page_checksum_verification=True,
             )
             raw = open_binary(self.path)
-            return _Opened(file, raw, chunks(raw))
+            return _ParquetFile(file, raw, chunks(raw))
 
-    def _close(self, file: _Opened) -> None:
+    def _close(self, file: _ParquetFile) -> None:
         file.file.close(force=True)
         file.raw.close()
 

@@ -59,7 +59,7 @@ def write_shard(
 
 
 @dataclass
-class _Opened:
+class _SafetensorsFile:
     tensors: Any  # safe_open
     header: ShardHeader
     rows: list[dict[str, Any]]
@@ -79,7 +79,7 @@ class SafetensorsShard(Shard):
     def lengths(self) -> np.ndarray:
         return np.array([row["frames"] for row in self._file.rows], np.int64)
 
-    def _open(self) -> _Opened:
+    def _open(self) -> _SafetensorsFile:
         with self._errors():
             tensors = safe_open(self.path, framework="np")
             stored = (tensors.metadata() or {}).get(KEY)
@@ -94,9 +94,9 @@ class SafetensorsShard(Shard):
             _check_place(row, f"{self.path}: row {number}")
         if sorted(row["id"] for row in rows) != sorted(tensors.keys()):
             raise ShardError(f"{self.path}: its tensors are not those that its metadata name")
-        return _Opened(tensors, header, rows)
+        return _SafetensorsFile(tensors, header, rows)
 
-    def _close(self, file: _Opened) -> None:
+    def _close(self, file: _SafetensorsFile) -> None:
         """Nothing to do: the map goes with the object."""
 
     def _errors(self) -> Any:

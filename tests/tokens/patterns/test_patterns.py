@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from audiocodec.errors import ArgumentError, CodesError
 from audiocodec.tokens.patterns import (
-    Cell,
     Pattern,
     Place,
+    SpecialToken,
     Vocabulary,
     coarse_then_fine,
     delay,
@@ -228,7 +228,7 @@ def test_each_pattern_looks_as_it_should():
 def test_the_places_without_codes():
     """bos first, mask before a code, eos where one more frame would begin, pad after it."""
     layout = delay(2, [0, 2]).layout(2, Vocabulary.shared(2))
-    bos, eos, pad, mask = Cell.BOS, Cell.EOS, Cell.PAD, Cell.MASK
+    bos, eos, pad, mask = SpecialToken.BOS, SpecialToken.EOS, SpecialToken.PAD, SpecialToken.MASK
     assert layout.codebook.tolist() == [
         [bos, 0, 0, eos, pad, pad],
         [bos, mask, mask, 1, 1, eos],
@@ -390,6 +390,6 @@ def test_a_vocabulary_goes_on_after_that_of_a_text_model():
     vocabulary = Vocabulary.disjoint(2, codebook_size=8, first=100)
     assert vocabulary.offsets == (100, 108)
     assert (vocabulary.bos, vocabulary.mask, vocabulary.size) == (116, 119, 120)
-    allowed = vocabulary.allowed([1, Cell.EOS])
+    allowed = vocabulary.allowed([1, SpecialToken.EOS])
     assert np.flatnonzero(allowed[0]).tolist() == list(range(108, 116))
     assert np.flatnonzero(allowed[1]).tolist() == [vocabulary.eos]
