@@ -1,4 +1,4 @@
-"""The .dac file: FORMAT.md specifies it, these modules read and write it. No torch."""
+"""Reads and writes .dac files as FORMAT.md specifies them, without torch."""
 
 from audiocodec.container.codespace import CodeSpace, called
 from audiocodec.container.dacfile import DacFile

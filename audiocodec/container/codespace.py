@@ -1,20 +1,20 @@
-"""What gives codes their meaning, as a value: headers, shards and codecs are compared by it."""
+"""The code space of a model, by which headers, shards and codecs are compared."""
 
 import re
 from dataclasses import dataclass, fields
 
 from audiocodec.errors import ArgumentError, DamagedHeader, ModelMismatch, quoted
 
-RATES = 1000, 768_000  # samples a second
+RATES = 1000, 768_000  # samples per second
 
 
 @dataclass(frozen=True)
 class CodeSpace:
-    """The code space of a model: codes of one space go together, codes of two never do.
+    """What gives codes their meaning; only codes of one space can be combined.
 
-    model: a name for people, which decides nothing; fingerprint: 32 hexadecimal digits.
-    model_rate, hop: samples a second and samples a frame. codebook_size: entries of a codebook.
-    How many codebooks a file uses is its own matter: the first ones mean the same in every file.
+    model: a name for people, never compared. fingerprint: 32 hexadecimal digits (FORMAT.md).
+    model_rate, hop: samples per second and per frame. codebook_size: entries of a codebook.
+    The number of codebooks is no part of it: the first ones mean the same in every file.
     Raises ArgumentError for values out of bounds.
     """
 
@@ -33,7 +33,7 @@ class CodeSpace:
 
     @property
     def space(self) -> "CodeSpace":
-        """The code space alone, of what is more than that."""
+        """The code space alone, without the fields of a subclass."""
         return CodeSpace(**{one.name: getattr(self, one.name) for one in fields(CodeSpace)})
 
     @property
@@ -48,15 +48,16 @@ class CodeSpace:
 
     @property
     def called(self) -> str:
-        """For messages: the name and the beginning of the fingerprint."""
+        """For messages: the model's name and the start of its fingerprint."""
         return called(self.model, self.fingerprint)
 
     def check_same(
         self, other: "CodeSpace", path: str, mismatch: type[ModelMismatch] = ModelMismatch
     ) -> None:
-        """Raises `mismatch` where `other`, that of the file `path`, is another code space.
+        """Check that `other`, read from the file `path`, is this code space.
 
-        Raises DamagedHeader where it has the same fingerprint, but contradicts this one.
+        Raises `mismatch` if its fingerprint differs, DamagedHeader if it has the same fingerprint
+        but another rate, hop or codebook size.
         """
         if other.fingerprint != self.fingerprint:
             raise mismatch(path, other.called, self.called)
@@ -73,7 +74,7 @@ class CodeSpace:
 
 
 def called(model: str, fingerprint: str) -> str:
-    """What a code space is called in messages: 'dac_44khz' (0a1b2c3d)."""
+    """A code space as messages name it: 'dac_44khz' (0a1b2c3d)."""
     return f"{quoted(model)} ({fingerprint[:8]})"
 
 

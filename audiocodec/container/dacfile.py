@@ -1,4 +1,4 @@
-"""What a Python user holds: the header and all codes of a .dac file."""
+"""A .dac file in memory: its header and all its codes."""
 
 import os
 from collections.abc import Iterator
@@ -38,21 +38,21 @@ class DacFile:
 
     @property
     def path(self) -> str:
-        """What it is called in messages."""
+        """A name for messages."""
         return "<DacFile>"
 
     @property
     def n_samples(self) -> int:
-        """Length of the sound; whole frames where the header leaves it open."""
+        """Samples of the sound; those of whole frames if the header does not tell."""
         return self.extent()[0]
 
     @property
     def n_intact(self) -> int:
-        """Frames that are intact: all."""
+        """Number of intact frames: all of them."""
         return self.codes.shape[-1]
 
     def extent(self, recover: bool = False) -> tuple[int, int]:
-        """Samples of the sound, and frames that hold them, as Reader tells them."""
+        """Samples of the sound and frames that hold them, as in Reader.extent."""
         n_frames = self.codes.shape[-1]
         n_samples = self.header.n_samples
         return self.header.samples_of(n_frames) if n_samples is None else n_samples, n_frames
@@ -60,7 +60,7 @@ class DacFile:
     def blocks(
         self, recover: bool = False, first_frame: int = 0, stop_frame: int | None = None
     ) -> Iterator[Block]:
-        """Yield the codes of frames first_frame to stop_frame, as Reader does."""
+        """Yield the codes of frames first_frame to stop_frame, as in Reader.blocks."""
         stop = self.codes.shape[-1] if stop_frame is None else stop_frame
         for first in range(first_frame, stop, LONGEST_BLOCK_FRAMES):
             last = min(stop, first + LONGEST_BLOCK_FRAMES)
@@ -70,7 +70,7 @@ class DacFile:
     def load(cls, source: str | os.PathLike[str] | BinaryIO) -> "DacFile":
         """Read a whole file.
 
-        Raises ContainerError for one that is damaged or of another kind, ArgumentError for what
+        Raises ContainerError for a damaged file or one of another kind, ArgumentError if `source`
         is neither a path nor a binary file object.
         """
         if not isinstance(source, str | os.PathLike):
@@ -80,7 +80,7 @@ class DacFile:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "DacFile":
-        """Read a file that is in memory."""
+        """Read the bytes of a file. Raises ContainerError."""
         return cls._read(BytesIO(data))
 
     @classmethod
@@ -98,16 +98,16 @@ class DacFile:
         return cls(header, np.concatenate(parts, axis=-1))
 
     def save(self, target: str | os.PathLike[str] | BinaryIO, overwrite: bool = False) -> None:
-        """Write to a path or to a binary file object.
+        """Write to a path or a binary file object.
 
-        Raises OutputExists, OutputError, ArgumentError for another kind of target, and for a
-        name that is not one of codes.
+        Raises OutputExists, OutputError, and ArgumentError for another kind of target or a path
+        with the suffix of another kind of file.
         """
         with dac_output(target, overwrite) as file:
             self._write(file)
 
     def to_bytes(self) -> bytes:
-        """The file, as it would be saved."""
+        """The bytes that save() would write."""
         file = BytesIO()
         self._write(file)
         return file.getvalue()
@@ -117,7 +117,10 @@ class DacFile:
             writer.write(self.codes)
 
     def truncated(self, n_codebooks: int) -> "DacFile":
-        """The same sound with its first codebooks only: fewer bits, less detail."""
+        """The same sound with its first codebooks only: fewer bits, less detail.
+
+        Raises ArgumentError for more codebooks than there are.
+        """
         if not 1 <= n_codebooks <= self.header.n_codebooks:
             raise ArgumentError(
                 f"{n_codebooks} codebooks; this file has 1 to {self.header.n_codebooks}"

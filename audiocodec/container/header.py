@@ -38,11 +38,11 @@ _CRC = struct.Struct("<I")
 
 @dataclass(frozen=True)
 class Header(CodeSpace):
-    """What a .dac file says of itself: the code space of its codes, and the rest.
+    """The header of a .dac file: the code space of its codes, and all else that decoding needs.
 
-    sample_rate, channels, n_samples: of the sound that was compressed; n_samples is None where
-        the length was not known yet, then the end record tells it.
-    n_codebooks: that each block has at most. gain: linear, applied before encoding.
+    sample_rate, channels, n_samples: of the sound that was compressed. n_samples is None if the
+        length was not known when the header was written; the end record has it then.
+    n_codebooks: the most that a block has. gain: linear, applied before encoding.
     alignment: of the decoder's odd strides (see ModelConfig).
     Raises ArgumentError for values out of bounds.
     """
@@ -92,33 +92,33 @@ class Header(CodeSpace):
 
     @property
     def duration_s(self) -> float | None:
-        """Length of the sound, if it is known."""
+        """Length of the sound; None if unknown."""
         return None if self.n_samples is None else self.n_samples / self.sample_rate
 
     @property
     def n_model_samples(self) -> int | None:
-        """Length at the model's rate, rounded up."""
+        """Samples of the sound at the model's rate, rounded up; None if unknown."""
         return None if self.n_samples is None else self.model_samples_of(self.n_samples)
 
     @property
     def n_frames(self) -> int | None:
-        """Frames that hold the sound; the last one may be filled up."""
+        """Frames that hold the sound, the last one zero-padded; None if unknown."""
         return None if self.n_samples is None else self.frames_of(self.n_samples)
 
     def model_samples_of(self, n_samples: int) -> int:
-        """How many samples at the model's rate so many of the sound are: rounded up."""
+        """Samples at the model's rate for n_samples of the sound, rounded up."""
         return -(-n_samples * self.model_rate // self.sample_rate)
 
     def frames_of(self, n_samples: int) -> int:
-        """How many frames hold so many samples of the sound."""
+        """Frames that hold n_samples of the sound."""
         return -(-self.model_samples_of(n_samples) // self.hop)
 
     def samples_of(self, n_frames: int) -> int:
-        """The longest sound, in samples at its own rate, that so many frames hold."""
+        """Length in samples of the longest sound that n_frames frames hold."""
         return n_frames * self.hop * self.sample_rate // self.model_rate
 
     def to_bytes(self) -> bytes:
-        """The header as it stands in a file. Raises ArgumentError if the tags are too long."""
+        """The header as stored in a file. Raises ArgumentError if the tags are too long."""
         body = _FIXED.pack(
             bytes.fromhex(self.fingerprint),
             self.model_rate,
@@ -179,7 +179,7 @@ def _text(text: str) -> bytes:
 
 
 def _parsed(body: bytes) -> Header:
-    """Bytes after the known fields are ignored: room for what later releases may add."""
+    """Ignores bytes after the known fields: later releases may add fields there."""
     fixed = _FIXED.unpack_from(body)
     position = _FIXED.size
 

@@ -1,4 +1,4 @@
-"""Which kind of .dac file one is: told here, for all who open one."""
+"""Opens .dac files of both kinds, ours and those of the published tool."""
 
 from typing import BinaryIO
 
@@ -7,15 +7,15 @@ from audiocodec.container.published import PublishedFile, is_published, read_pub
 from audiocodec.container.reader import Reader, check_readable
 from audiocodec.files import name_of, read_exactly
 
-PREFIX_BYTES = 8  # tell one kind from another
+PREFIX_BYTES = 8  # enough to tell the kinds apart
 
 
 def open_dac(file: BinaryIO, path: str | None = None) -> Reader | PublishedFile:
-    """Open a .dac file: one of ours as a Reader, one of the published tool read whole.
+    """Open a .dac file: ours as a Reader; one of the published tool is read whole.
 
-    file: a file object that can be sought in, read from where it stands. path: what the file is
-    called in messages. Raises ContainerError for another kind of file, ArgumentError for what is
-    no binary file object.
+    file: a seekable file object, read from its current position. path: the file's name in
+    messages. Raises ContainerError for another kind of file, ArgumentError for anything but a
+    binary file object.
     """
     check_readable(file)
     position = file.tell()
@@ -27,6 +27,6 @@ def open_dac(file: BinaryIO, path: str | None = None) -> Reader | PublishedFile:
 
 
 def is_dac(file: BinaryIO) -> bool:
-    """Whether a file begins as a .dac file of either kind does."""
+    """Whether a file begins as .dac files of either kind do."""
     prefix = read_exactly(file, PREFIX_BYTES)
     return prefix == MAGIC or is_published(prefix)

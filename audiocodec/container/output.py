@@ -1,4 +1,4 @@
-"""Where a .dac file goes: a path, or a binary file object, a pipe too."""
+"""Opens the target of a .dac file: a path, or a binary file object such as a pipe."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from audiocodec.errors import ArgumentError
 from audiocodec.files import name_of, output_file
 
 DAC = ".dac"
-# of shards, lists, weights and reports; sound and video are known to audio.formats
+# shards, lists, weights and reports; audio.formats knows those of sound and video
 OTHER_SUFFIXES = (
     *(".parquet", ".tar", ".safetensors", ".csv", ".jsonl", ".json", ".yml", ".yaml"),
     *(".pth", ".pt", ".onnx", ".npy", ".npz", ".zip", ".txt", ".md", ".html", ".py"),
@@ -21,9 +21,9 @@ OTHER_SUFFIXES = (
 def dac_output(
     target: str | os.PathLike[str] | BinaryIO, overwrite: bool = False
 ) -> Iterator[BinaryIO]:
-    """Open what a .dac file is written to; a path appears whole when the block ends well.
+    """Open the target of a .dac file; a path appears, whole, if the `with` block succeeds.
 
-    Raises ArgumentError for a name of another kind of file, OutputExists, OutputError.
+    Raises ArgumentError for a suffix of another kind of file, OutputExists, OutputError.
     """
     if not isinstance(target, str | os.PathLike):
         yield target
@@ -34,20 +34,22 @@ def dac_output(
 
 
 def check_dac_name(path: str | os.PathLike[str]) -> None:
-    """Raises ArgumentError where the name of a .dac file to write says that it is something else.
+    """Raises ArgumentError if a .dac file is to be written under another kind of file's suffix.
 
-    A name without a suffix, or with one that says nothing, is left to the user.
+    Names without a suffix, or with an unknown one, are accepted.
     """
     if is_other_name(path):
         name = name_of(path)
         raise ArgumentError(
-            f"{name}: codes are to be written, and the name is that of another kind of file; "
+            f"{name}: codes cannot be written under the suffix of another kind of file; "
             f"call it {os.path.splitext(name)[0]}{DAC}"
         )
 
 
 def is_other_name(path: str | os.PathLike[str]) -> bool:
-    """Whether a name is that of sound, video or another kind of file than .dac."""
-    from audiocodec.audio.formats import looks_like_media  # its package imports soundfile
+    """Whether a path has the suffix of sound, video or another kind of file than .dac."""
+    from audiocodec.audio.formats import (
+        looks_like_media,
+    )  # here, since its package imports soundfile
 
     return looks_like_media(path) or Path(path).suffix.lower() in OTHER_SUFFIXES

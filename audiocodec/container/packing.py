@@ -1,23 +1,23 @@
-"""Codes as bits: each code in its fewest bits, most significant bit first, without gaps.
+"""Packs codes into bits: each in the fewest bits, most significant bit first, without gaps.
 
-Eight codes fill as many bytes as a code has bits, so each of the eight columns of codes is shifted
-as a whole: the work takes little memory beyond its result.
+Eight codes fill as many bytes as a code has bits. So codes are taken in groups of eight, and all
+codes at one place of their group are shifted at once, which takes little memory.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-GROUP = 8  # codes that fill whole bytes, however many bits each has
+GROUP = 8  # codes, which fill whole bytes whatever the bits of each
 
 
 def packed_size(n_codes: int, bits: int) -> int:
-    """Bytes that hold so many codes; the last byte is filled with zeros."""
+    """Bytes that hold n_codes codes of `bits` bits; the last byte is padded with zero bits."""
     return (n_codes * bits + 7) // 8
 
 
 def pack(codes: np.ndarray, bits: int) -> bytes:
-    """Codes of any shape, in C order -> bytes. Every code must be below 2 ** bits."""
+    """Pack codes of any shape, in C order. Every code must be below 2 ** bits."""
     flat = codes.astype(np.uint16, copy=False).reshape(-1)
     groups = np.pad(flat, (0, -len(flat) % GROUP)).reshape(-1, GROUP)
     packed = np.zeros((len(groups), bits), np.uint8)
@@ -28,7 +28,7 @@ def pack(codes: np.ndarray, bits: int) -> bytes:
 
 
 def unpack(payload: bytes | memoryview, n_codes: int, bits: int) -> np.ndarray:
-    """Bytes -> uint16 (n_codes,)."""
+    """Unpack the first codes of a payload: uint16 (n_codes,)."""
     n_groups = -(-n_codes // GROUP)
     raw = np.frombuffer(payload, np.uint8)[: packed_size(n_codes, bits)]
     packed = np.pad(raw, (0, n_groups * bits - len(raw))).reshape(n_groups, bits)
@@ -41,7 +41,7 @@ def unpack(payload: bytes | memoryview, n_codes: int, bits: int) -> np.ndarray:
 
 
 def _places(bits: int) -> Iterator[list[tuple[int, int]]]:
-    """For each code of a group: its bytes, and by how many bits it is shifted right to fit each."""
+    """For each code of a group: the bytes it is in, and its shift to the right in each of them."""
     for i in range(GROUP):
         first, stop = i * bits, (i + 1) * bits
         yield [(byte, stop - 8 * (byte + 1)) for byte in range(first // 8, (stop + 7) // 8)]

@@ -1,8 +1,8 @@
 """Reads .dac files of the published tool (descript-audio-codec 1.0.0): np.save of a pickled dict.
 
-The pickle is read by an unpickler that admits what numpy arrays, numbers and strings need, builds
-them itself and refuses every other name, so nothing in the file can be executed. What it may ask
-the unpickler to do is looked through before, because a pickle of 15 bytes can ask for gigabytes.
+The unpickler knows only the names that numpy arrays, numbers and strings need, puts classes of this
+module in their place and refuses every other name, so nothing in the file can be executed. The
+opcodes are checked before, because a pickle of 15 bytes can ask for gigabytes.
 """
 
 import io
@@ -31,9 +31,9 @@ NPY_MAGIC = b"\x93NUMPY"
 MAX_FILE_BYTES = 2**30
 NPY_HEADER = b"{'descr': '|O', 'fortran_order': False, 'shape': (), }"
 MAX_OPCODES = 1000  # the published tool writes about 180
-MAX_REASON = 200  # characters of a message that a file has a say in
+MAX_REASON = 200  # characters of a message with text from the file
 TEXTS = frozenset(["BINUNICODE", "SHORT_BINUNICODE", "BINBYTES", "SHORT_BINBYTES"])
-SHARED_OPCODES = TEXTS | {"GLOBAL", "STACK_GLOBAL", "REDUCE"}  # what they make may be used twice
+SHARED_OPCODES = TEXTS | {"GLOBAL", "STACK_GLOBAL", "REDUCE"}  # their results may be reused
 KNOWN_OPCODES = SHARED_OPCODES | set(
     re.findall(
         r"\w+",
@@ -42,18 +42,18 @@ KNOWN_OPCODES = SHARED_OPCODES | set(
         "EMPTY_LIST EMPTY_DICT APPEND APPENDS SETITEM SETITEMS",
     )
 )
-MAX_SHARED = 64  # characters or bytes, if it is used twice
+MAX_SHARED = 64  # characters or bytes of a result that may be reused
 VERSION = "1.0.0"
 
 
 @dataclass(frozen=True)
 class PublishedFile:
-    """What such a file holds.
+    """Contents of a .dac file of the published tool.
 
     codes: uint16 (channels, n_codebooks, frames). input_db: loudness of the programme in LUFS.
     n_samples, sample_rate, channels: of the sound. chunk_length: frames of a window.
-    padding: whether the networks padded, as for a sound of one window.
-    path: what the file is called in messages.
+    padding: whether the convolutions were padded, as the tool does for a sound of one window.
+    path: the file's name in messages.
     """
 
     codes: np.ndarray
@@ -67,12 +67,12 @@ class PublishedFile:
 
 
 def is_published(prefix: bytes) -> bool:
-    """Whether a file that begins so is one of the published tool."""
+    """Whether a file that begins with `prefix` was written by the published tool."""
     return prefix.startswith(NPY_MAGIC)
 
 
 def read_published(file: BinaryIO, path: str) -> PublishedFile:
-    """Read a published file, whole, from where the file object stands.
+    """Read a whole file of the published tool, from the current position.
 
     Raises NotADacFile, UnsupportedVersion or another ContainerError, naming the path.
     """
@@ -83,7 +83,7 @@ def read_published(file: BinaryIO, path: str) -> PublishedFile:
         return replace(_checked(_unpickled(raw)), path=path)
     except (NotADacFile, UnsupportedVersion) as error:
         raise type(error)(f"{path}: {error}") from error
-    except Exception as error:  # a pickle made for it can bring about almost any
+    except Exception as error:  # a crafted pickle can raise almost any
         reason = one_line(f"{type(error).__name__}: {error}", MAX_REASON)
         raise ContainerError(f"{path}: not a sound file of the published tool: {reason}") from error
 
@@ -99,13 +99,13 @@ def _unpickled(raw: bytes) -> Any:
 
 
 def _check_opcodes(pickled: bytes) -> None:
-    """Few steps, of known kinds, and a small memo of names and short texts.
+    """Raises UnpicklingError unless opcodes are few and known, and reuse only names, short texts.
 
-    So it cannot grow far beyond its length: a list used twice, in a list used twice, and so on,
-    takes a few bytes to write and forever to look through.
+    This bounds the result: a list that holds a list twice, which holds another one twice, and so
+    on, takes few bytes to write and forever to walk through.
     """
-    memo: dict[object, bool] = {}  # whether it may be used again
-    is_shared = False
+    memo: dict[object, bool] = {}  # index -> whether it may be reused
+    is_shared = False  # whether the last result may be reused
     for n_before, (opcode, argument, _) in enumerate(pickletools.genops(pickled)):
         name = opcode.name
         is_usual = name in KNOWN_OPCODES and n_before < MAX_OPCODES
@@ -121,7 +121,7 @@ def _check_opcodes(pickled: bytes) -> None:
 
 
 class _Dtype:
-    """A type of numbers by its name, or the "object" of the outermost array."""
+    """In place of numpy.dtype: a type of numbers, or the "object" of the outermost array."""
 
     def __init__(self, spec: object, *flags: object) -> None:
         if not isinstance(spec, str) or not re.fullmatch(r"[<>|=]?([biuf][1248]|O8?)", spec):
@@ -137,7 +137,7 @@ class _Dtype:
 
 
 class _Array:
-    """What numpy pickles an array to: made empty, then given its state. Checked here."""
+    """In place of an array, which a pickle makes empty, then gives a state; checks that state."""
 
     value: Any = None
 
@@ -157,14 +157,14 @@ class _Array:
 
 
 class _Maker:
-    """A function that a pickle may call but, being a class with __setstate__, not alter."""
+    """In place of a function. A class, whose __setstate__ refuses pickles that alter it."""
 
     def __setstate__(self, state: object) -> None:
         raise pickle.UnpicklingError("it alters what it may only call")
 
 
 class _Scalar(_Maker):
-    """What numpy pickles a number to."""
+    """In place of numpy's scalar(): a number from its bytes."""
 
     def __new__(cls, kind: Any, raw: Any) -> Any:
         if not isinstance(kind, _Dtype) or kind.is_object:
@@ -173,7 +173,7 @@ class _Scalar(_Maker):
 
 
 class _Encoded(_Maker):
-    """How old pickle protocols write bytes."""
+    """In place of codecs.encode(), by which old pickle protocols write bytes."""
 
     def __new__(cls, text: Any, encoding: Any) -> Any:
         if not isinstance(text, str) or encoding != "latin1":
@@ -193,7 +193,7 @@ KNOWN_NAMES: Mapping[tuple[str, str], object] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    """Knows stand-ins for numpy's constructors, and nothing else."""
+    """Finds the names in KNOWN_NAMES, and no others."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in KNOWN_NAMES:

@@ -1,8 +1,8 @@
-"""Reads .dac files: header, then blocks in order or by time; says what is damaged.
+"""Reads .dac files: header, then blocks in order or by time; reports what is damaged.
 
-Follows FORMAT.md, which wins where they differ. Counts in frames. Nothing that a file declares
-is believed before it is checked. Whether a file is whole is decided here, for all who read one:
-it is a header, the blocks that header, index and end record speak of, and nothing else.
+Follows FORMAT.md, which wins where they differ. Counts in frames. Trusts nothing that a file
+declares before it is checked. The only place that decides whether a file is whole: a header, the
+blocks that header, index and end record describe, and nothing else.
 """
 
 import io
@@ -33,15 +33,15 @@ from audiocodec.errors import ArgumentError, ContainerError, DamagedBlock, Trunc
 from audiocodec.files import is_seekable, name_of, read_exactly, spooled
 
 SEARCH_BYTES = 4096
-SEARCH_EFFORT = 32  # how many times its own size a damaged file may make us read in vain
-SEARCH_SIZE = 2**20  # what a smaller file counts as
+SEARCH_EFFORT = 32  # times its size that we read in vain before we give up a damaged file
+SEARCH_SIZE = 2**20  # size that a smaller file counts as
 
 
 def check_readable(file: BinaryIO) -> None:
-    """Whether a .dac file can be read from a file object, told before anything is read.
+    """Check that a file object can be read, before anything is read from it.
 
-    Raises ContainerError for one that is closed or opened for writing, ArgumentError for what is
-    no binary file object.
+    Raises ContainerError if it is closed or opened for writing, ArgumentError for anything but a
+    binary file object.
     """
     name = name_of(file)
     try:
@@ -57,11 +57,11 @@ def check_readable(file: BinaryIO) -> None:
 
 
 class Reader:
-    """A .dac file, from the file object's position on; a pipe can be read once, in order.
+    """A .dac file, read from the file object's position on; a pipe can be read once, in order.
 
-    header: a Header. path: what the file is called in messages.
-    Raises ContainerError from the constructor for what is not a .dac file of this version,
-    ArgumentError for what is no binary file object.
+    header: a Header. path: the file's name in messages.
+    The constructor raises ContainerError for anything but a .dac file of this version,
+    ArgumentError for anything but a binary file object.
     """
 
     def __init__(self, file: BinaryIO, path: str | None = None) -> None:
@@ -83,7 +83,7 @@ class Reader:
 
     @property
     def n_samples(self) -> int | None:
-        """Length of the sound; None while neither header nor end record has told it."""
+        """Samples of the sound; None until they are known from header or end record."""
         if self.header.n_samples is not None:
             return self.header.n_samples
         return self._end.n_samples if self._end else None
@@ -91,10 +91,10 @@ class Reader:
     def extent(self, recover: bool = False) -> tuple[int, int]:
         """Samples of the sound, and frames that hold them.
 
-        recover: up to the last intact block, whatever header and end say.
-        A file that has no intact end is read to its end, to say what is wrong.
-        Raises TruncatedFile where the end is missing, ContainerError for a file whose header,
-        index and end contradict each other, or where something follows the end.
+        recover: up to the last intact block, whatever header and end record declare.
+        A seekable file without an intact end record is read through, to report what is wrong.
+        Raises TruncatedFile if the end is missing, ContainerError if header, index and end record
+        contradict each other, or if something follows the end.
         """
         if recover:
             return self._recovered_extent()
@@ -118,11 +118,11 @@ class Reader:
     ) -> Iterator[Block]:
         """Yield the blocks that hold frames first_frame to stop_frame, cut to them.
 
-        Reads no other blocks if the file can be sought in. With recover, what is damaged is
-        left out, and the gap shows in the blocks' first_frame; what is left of a pipe is first
-        copied to a temporary file.
-        Raises DamagedBlock, and what extent() raises, unless recovering: for a part before the
-        first block, else behind the last, as a pipe can do.
+        Reads no other blocks if the file is seekable. With recover, damaged parts are left out,
+        and the gaps show in the blocks' first_frame; the rest of a pipe is first copied to a
+        temporary file.
+        Unless recovering, raises DamagedBlock, and what extent() raises: for a part of a seekable
+        file before the first block, otherwise after the last one.
         """
         offset, index, position = self._first_block, 0, 0
         if recover:
@@ -141,7 +141,7 @@ class Reader:
                 return
 
     def check(self) -> list[str]:
-        """Read the whole file; returns what is wrong with it, in words. Empty if it is intact."""
+        """Read the whole file and return its problems as messages; none if it is intact."""
         self._make_seekable()
         try:
             for _ in self.blocks():
@@ -152,7 +152,7 @@ class Reader:
         return []
 
     def _losses(self) -> list[str]:
-        """What a damaged file lacks, in words."""
+        """Messages about what a damaged file lacks."""
         problems, position = [], 0
         for block in self.blocks(recover=True):
             if block.first_frame > position:
@@ -160,7 +160,7 @@ class Reader:
             position = block.stop_frame
         n_samples = self.n_samples
         if n_samples is None:
-            problems.append("the end record, which tells the length, is missing or damaged")
+            problems.append("the end record, which holds the length, is missing or damaged")
         elif position < (n_frames := self.header.frames_of(n_samples)):
             problems.append(f"{self._span(position, n_frames)} is missing")
         if n_samples is not None and not self.has_index:
@@ -168,7 +168,7 @@ class Reader:
         return problems
 
     def _make_seekable(self) -> None:
-        """Copy what is left of a pipe to a temporary file."""
+        """Copy the rest of a pipe to a temporary file."""
         if not self.seekable:
             self.file, self.seekable, self._first_block = spooled(self.file), True, 0
             weakref.finalize(self, self.file.close)
@@ -185,11 +185,11 @@ class Reader:
     # In order
 
     def _in_order(self, index: int = 0, position: int = 0) -> Iterator[Block]:
-        """Blocks from where the file stands: block `index`, whose first frame is `position`.
+        """Blocks from the current position on: first block `index`, from frame `position` on.
 
-        Whatever is not that block, as the index has it, is an error.
+        Anything but the next block, as the index lists it, is an error.
         """
-        found = bytearray()  # the index that the blocks make
+        found = bytearray()  # the index, built from the blocks
         while True:
             start = read_exactly(self.file, BLOCK.size)
             if start[:4] == END_MARKER[: len(start)]:
@@ -208,7 +208,7 @@ class Reader:
             position, index = block.stop_frame, index + 1
 
     def _checked_block(self, start: bytes, index: int, position: int) -> tuple[Block, int]:
-        """Block `index` and its bytes in the file. Raises RecordError."""
+        """Block `index` and its length in bytes. Raises RecordError."""
         if start[:4] != BLOCK_MARKER[: len(start)]:
             raise RecordError("no block begins there")
         if len(start) < BLOCK.size:
@@ -218,16 +218,16 @@ class Reader:
             raise RecordError("a block before it is missing")
         n_bytes, n_frames = block_size(start), block.codes.shape[-1]
         if self._end and (n_bytes, n_frames) != tuple(self._end.entries[index : index + 1][0]):
-            raise RecordError("the index tells of another block there")
+            raise RecordError("the index lists another block there")
         return block, n_bytes
 
     def _check_end(self, start: bytes, n_blocks: int, found: bytearray) -> None:
-        """Behind the last block: an end record that fits the blocks, and nothing else."""
+        """Check that an end record that fits the blocks follows them, and nothing else."""
         if self._end is None:
             end = self._end_here(start, found)
             if end.entries.tobytes() != found:
                 raise ContainerError(
-                    f"{self.path}: its index tells of other blocks than it has; "
+                    f"{self.path}: its index lists other blocks than it has; "
                     "recover=True (--recover) decodes it"
                 )
             self._end = end
@@ -255,7 +255,7 @@ class Reader:
     # By time
 
     def _found_end(self) -> EndRecord | None:
-        """The end record, by the trailer; None where there is none or it is damaged."""
+        """The end record, found by the trailer; None if it is missing or damaged."""
         size = self.file.seek(0, 2)
         if size - self._first_block < TRAILER.size:
             return None
@@ -274,9 +274,9 @@ class Reader:
             return None
 
     def _place_of(self, frame: int) -> tuple[int, int, int]:
-        """The block with this frame, by the index: its offset, its number, its first frame.
+        """Offset, number and first frame of the block that holds a frame, by the index.
 
-        Past the end, where the blocks end.
+        For a frame past the end, those of the end.
         """
         if not frame or not self._end:
             return self._first_block, 0, 0
@@ -286,7 +286,7 @@ class Reader:
         offset = self._first_block + int(entries["n_bytes"][:index].sum(dtype=np.uint64))
         return offset, index, int(stops[index - 1]) if index else 0
 
-    # What is left of a damaged file
+    # Recovery
 
     def _recovered_extent(self) -> tuple[int, int]:
         n_frames = max((block.stop_frame for block in self.blocks(recover=True)), default=0)
@@ -298,8 +298,8 @@ class Reader:
     def _recovered(self) -> Iterator[Block]:
         """Intact blocks in the order of their frames, with bounded gaps.
 
-        A gap is no longer than its bytes could have held, save for as many frames in all as the
-        file holds intact: a few bytes do not make hours of silence.
+        A gap has no more frames than its bytes could have held. Beyond that, all gaps together
+        have no more than the file holds intact, lest a few bytes make hours of silence.
         """
         spare, n_codebooks = self._intact_size
         if not spare:
@@ -315,7 +315,7 @@ class Reader:
 
     @property
     def n_intact(self) -> int:
-        """Frames of all intact blocks; reads the whole file, which must be one to seek in."""
+        """Frames of all intact blocks; reads the whole file, which must be seekable."""
         return self._intact_size[0]
 
     @cached_property
@@ -326,7 +326,7 @@ class Reader:
         return sum(n_frames for _, n_frames in shapes), fewest
 
     def _intact(self) -> Iterator[tuple[int, int, Block]]:
-        """Every block whose checksum matches, wherever it stands, between its two offsets."""
+        """Start offset, stop offset and block, wherever a block's checksum matches."""
         offset = self._first_block
         effort = SEARCH_EFFORT * max(self.file.seek(0, 2), SEARCH_SIZE)
         while effort > 0 and (start := self._next_marker(offset)) is not None:
@@ -346,8 +346,8 @@ class Reader:
             return None
 
     def _next_marker(self, offset: int) -> int | None:
-        """Where the next four bytes that may begin a block are, from `offset` on."""
-        overlap, n_bytes = b"", BLOCK.size  # as a rule one block follows another
+        """Offset of the next block marker from `offset` on; None if there is none."""
+        overlap, n_bytes = b"", BLOCK.size  # usually the next block follows at once
         self.file.seek(offset)
         while piece := self.file.read(n_bytes):
             found = (overlap + piece).find(BLOCK_MARKER)

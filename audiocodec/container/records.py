@@ -1,4 +1,4 @@
-"""The records behind the header, as bytes: blocks of codes, and the end record with the index.
+"""Encodes and decodes the records after the header: blocks, and the end record with the index.
 
 Follows FORMAT.md, which wins where they differ.
 """
@@ -15,12 +15,12 @@ from audiocodec.container.packing import pack, packed_size, unpack
 from audiocodec.files import read_exactly
 
 BLOCK_MARKER, END_MARKER, TRAILER_MAGIC = b"\xdaBLK", b"\xdaEND", b"\xdaIDX"
-PACKED = 0  # the payload coding there is so far
+PACKED = 0  # the only payload coding so far
 MAX_BLOCK_FRAMES = 4096
 
 BLOCK = struct.Struct("<4sIIHBB")  # marker, payload bytes, first frame, frames, codebooks, coding
 END = struct.Struct("<4sQQI")  # marker, samples, frames, blocks
-ENTRY = np.dtype([("n_bytes", "<u4"), ("n_frames", "<u2")])  # of the index: a block, as stored
+ENTRY = np.dtype([("n_bytes", "<u4"), ("n_frames", "<u2")])  # of the index, for each block
 TRAILER = struct.Struct("<I4s")  # bytes of the end record, magic
 CRC = struct.Struct("<I")
 MIN_BLOCK_BYTES = BLOCK.size + CRC.size + 1
@@ -52,15 +52,15 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class EndRecord:
-    """What is known when all blocks are written."""
+    """Totals and index, written after the last block."""
 
     n_samples: int
     n_frames: int
-    entries: np.ndarray  # of ENTRY: each block
+    entries: np.ndarray  # ENTRY (n_blocks,)
 
 
 def block_bytes(block: Block, header: Header) -> bytes:
-    """A block as it stands in a file: codebook by codebook, so that the first ones come first."""
+    """A block as stored: codebook by codebook, so that the first ones come first."""
     _, n_codebooks, n_frames = block.codes.shape
     payload = pack(block.codes.transpose(1, 0, 2), header.bits_per_code)
     start = BLOCK.pack(BLOCK_MARKER, len(payload), block.first_frame, n_frames, n_codebooks, PACKED)
@@ -68,12 +68,12 @@ def block_bytes(block: Block, header: Header) -> bytes:
 
 
 def block_size(start: bytes) -> int:
-    """Bytes of a block in the file, by its first BLOCK.size bytes."""
+    """Length of a block in the file in bytes; start: its first BLOCK.size bytes."""
     return BLOCK.size + CRC.size + int(BLOCK.unpack(start)[1])
 
 
 def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
-    """Read what follows the first BLOCK.size bytes of a block. Raises RecordError."""
+    """Read the rest of a block; start: its first BLOCK.size bytes. Raises RecordError."""
     _, n_bytes, first_frame, n_frames, n_codebooks, coding = BLOCK.unpack(start)
     if coding != PACKED:
         raise RecordError(f"its coding, {coding}, is unknown to this release")
@@ -96,7 +96,7 @@ def read_block(start: bytes, file: BinaryIO, header: Header) -> Block:
 
 
 def end_bytes(end: EndRecord) -> bytes:
-    """The end record and the trailer behind it."""
+    """The end record as stored, with its trailer."""
     record = END.pack(END_MARKER, end.n_samples, end.n_frames, len(end.entries))
     record += end.entries.tobytes()
     record += CRC.pack(zlib.crc32(record))
@@ -104,9 +104,9 @@ def end_bytes(end: EndRecord) -> bytes:
 
 
 def read_end(start: bytes, file: BinaryIO, header: Header, n_bytes_before: int) -> EndRecord:
-    """Read what follows the first BLOCK.size bytes of an end record, its trailer too.
+    """Read the rest of an end record and its trailer; start: its first BLOCK.size bytes.
 
-    n_bytes_before: of all blocks; an index of more blocks than these can be is not read.
+    n_bytes_before: of all blocks; an index of more blocks than fit into them is not read.
     Raises RecordError.
     """
     start += read_exactly(file, END.size - len(start))
@@ -129,7 +129,7 @@ def read_end(start: bytes, file: BinaryIO, header: Header, n_bytes_before: int) 
 
 
 def _check_index(end: EndRecord, header: Header, n_bytes_before: int) -> None:
-    """Raises RecordError unless each entry can be a block, and all together make the file."""
+    """Raises RecordError unless each entry fits a block, and all together fit the file."""
     n_bytes, n_frames = (end.entries[name].astype(np.int64) for name in ENTRY.names or ())
     if int(n_frames.sum()) != end.n_frames or int(n_bytes.sum()) != n_bytes_before:
         raise RecordError("its index does not fit the length of the file")

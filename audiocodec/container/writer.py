@@ -21,16 +21,16 @@ from audiocodec.container.records import (
 from audiocodec.errors import ArgumentError, CodesError, OutputError
 from audiocodec.files import name_of, write_whole
 
-PAYLOAD_BYTES = 4096  # about this much between two checksums: damage costs little, so do headers
+PAYLOAD_BYTES = 4096  # about as much per block: damage costs little, and so do block heads
 MIN_BLOCK_FRAMES, LONGEST_BLOCK_FRAMES, STEP_FRAMES = 64, 1024, 64
 
 
 class Writer:
-    """Takes codes of any lengths; leaves the file open, for it is the caller's.
+    """Writes codes, in pieces of any length, to a file object, which it leaves open.
 
-    As a context manager it closes the container, unless the block ended with an error.
+    As a context manager it calls close(), unless the `with` block ended with an error.
     Raises OutputError for a file object that is closed or opened for reading, ArgumentError for
-    what is no binary file object; errors of the disk come as they are.
+    anything but a binary file object; lets OSError through.
     """
 
     def __init__(self, file: BinaryIO, header: Header, frames_per_block: int | None = None) -> None:
@@ -45,7 +45,7 @@ class Writer:
         self._append(header.to_bytes())
 
     def write(self, codes: np.ndarray) -> None:
-        """Append codes, whole numbers (channels, n_codebooks, any number of frames).
+        """Append codes, integers (channels, n_codebooks, any number of frames).
 
         Raises CodesError for another shape, a code out of range or more frames than MAX_FRAMES,
         ArgumentError after close().
@@ -62,10 +62,10 @@ class Writer:
         self._pending = pending.copy()
 
     def close(self, n_samples: int | None = None) -> None:
-        """Write the last block and the end record; a second time does nothing.
+        """Write the last block and the end record; a second call does nothing.
 
-        n_samples: length of the sound, where the header does not tell it; whole frames by default.
-        Raises ArgumentError if the codes written are not those of that length.
+        n_samples: length of the sound if the header does not have it; whole frames by default.
+        Raises ArgumentError if a sound of that length does not have the frames written.
         """
         if self._is_closed:
             return
@@ -77,8 +77,8 @@ class Writer:
         if n_samples is None:
             n_samples = self.header.samples_of(self.n_frames)
         expected = self.header.frames_of(n_samples)
-        is_told = self.header.n_samples in (None, n_samples)
-        if not is_told or n_samples < 0 or expected != self.n_frames:
+        is_as_declared = self.header.n_samples in (None, n_samples)
+        if not is_as_declared or n_samples < 0 or expected != self.n_frames:
             raise ArgumentError(
                 f"{self.n_frames} frames were written; {n_samples} samples make {expected}"
             )
@@ -124,7 +124,7 @@ def _block_frames(header: Header) -> int:
 
 
 def checked_codes(codes: np.ndarray, header: Header) -> None:
-    """Raises CodesError unless codes are whole, in range, and of the header's shape."""
+    """Raises CodesError unless codes are integers, in range, and of the header's shape."""
     expected = (header.channels, header.n_codebooks)
     if codes.ndim != 3 or codes.shape[:2] != expected or codes.dtype.kind not in "iu":
         raise CodesError(
