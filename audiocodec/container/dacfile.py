@@ -43,7 +43,7 @@ class DacFile:
 
     @property
     def n_samples(self) -> int:
-        """Samples of the sound; those of whole frames if the header does not tell."""
+        """Samples of the sound; those of whole frames if the header has no length."""
         return self.extent()[0]
 
     @property

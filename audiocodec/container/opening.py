@@ -7,7 +7,7 @@ from audiocodec.container.published import PublishedFile, is_published, read_pub
 from audiocodec.container.reader import Reader, check_readable
 from audiocodec.files import name_of, read_exactly
 
-PREFIX_BYTES = 8  # enough to tell the kinds apart
+PREFIX_BYTES = 8  # enough to distinguish the kinds
 
 
 def open_dac(file: BinaryIO, path: str | None = None) -> Reader | PublishedFile:

@@ -48,8 +48,6 @@ def check_dac_name(path: str | os.PathLike[str]) -> None:
 
 def is_other_name(path: str | os.PathLike[str]) -> bool:
     """Whether a path has the suffix of sound, video or another kind of file than .dac."""
-    from audiocodec.audio.formats import (
-        looks_like_media,
-    )  # here, since its package imports soundfile
+    from audiocodec.audio.formats import looks_like_media  # here: imports soundfile
 
     return looks_like_media(path) or Path(path).suffix.lower() in OTHER_SUFFIXES

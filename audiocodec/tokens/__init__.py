@@ -1,12 +1,12 @@
 """Tokens for generative models: from a folder of audio to training batches.
 
     tokenizing   audio -> shards of tokens, resumable
-    shards       the three formats, written and read
+    shards       writing and reading shards in three formats
     patterns     codes <-> the sequences that models are trained on
     dataset      shards -> crops -> batches
-    editing      token files and shards cut and joined, without re-encoding
+    editing      cutting and joining .dac files and shards, without re-encoding
 
-Names are imported from where they lie when they are first used: editing needs no torch.
+Names are imported when they are first used, so that editing does not import torch.
 """
 
 from importlib import import_module

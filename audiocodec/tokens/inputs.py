@@ -1,4 +1,4 @@
-"""What to turn into tokens: recordings with ids of their own and columns that rows can carry."""
+"""Lists the recordings to tokenise, with unique ids and columns that shards can store."""
 
 import json
 import math
@@ -18,9 +18,9 @@ PathLike: TypeAlias = str | os.PathLike[str]
 def items_of(inputs: Sequence[PathLike]) -> Iterator[Recording]:
     """List the recordings in folders, sound files, manifests and tars, in a fixed order.
 
-    See recordings.listing.recordings_in. Their columns are what shards can carry: an excerpt's
-    start and duration are among them, which the codes cannot tell. An id that comes again gets a
-    number. Raises AudioError for an input that holds no sound files.
+    See recordings.listing.recordings_in. Columns hold what shards can store, including an
+    excerpt's start and duration, which the codes do not show. A repeated id gets a number.
+    Raises AudioError for an input that holds no sound files.
     """
     seen: set[str] = set()
     for path in map(Path, inputs):
@@ -40,12 +40,12 @@ def _unused(id: str, seen: set[str]) -> str:
 
 
 def _with_text(item: Recording) -> Recording:
-    """With an id and a source that can be written, even if the file has a name that is no text."""
+    """With id and source as valid Unicode, even if the file's name is not."""
     return replace(item, id=clean(item.id), source=clean(item.source))
 
 
 def _carried(recording: Recording, place: Path) -> Recording:
-    """With columns that rows can carry; one that cannot be carried is its problem."""
+    """With columns that shards can store; a column that they cannot becomes its problem."""
     try:
         return replace(recording, columns=_columns(recording.columns))
     except ValueError as error:
@@ -54,9 +54,9 @@ def _carried(recording: Recording, place: Path) -> Recording:
 
 
 def _columns(row: Mapping[Any, Any]) -> dict[str, Value]:
-    """Plain values as they are, lists and objects as JSON.
+    """Plain values unchanged, lists and objects as JSON.
 
-    A name that rows of tokens have themselves gets input_ before it. Raises ValueError.
+    Names that token rows reserve are prefixed with input_. Raises ValueError for bytes.
     """
     columns: dict[str, Value] = {}
     for key, value in row.items():
@@ -76,7 +76,7 @@ def _plain(name: str, value: Any) -> Value:
     if isinstance(value, bool | int | float):
         return value
     if isinstance(value, bytes):
-        raise ValueError(f"column {name} holds bytes, which cannot be carried along")
+        raise ValueError(f"column {name} holds bytes, which shards cannot store")
     if isinstance(value, list | dict):
         return json.dumps(value, default=str)  # str: dates
     return clean(str(value))  # dates, decimals

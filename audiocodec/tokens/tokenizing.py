@@ -1,15 +1,15 @@
-"""A corpus of audio becomes shards of tokens, exactly, and again from where it stopped.
+"""Encodes a corpus of audio to shards of tokens; a job that was stopped is resumed.
 
 In the folder `out` afterwards:
 
     tokens-00000.parquet ...  the rows, in the order of the inputs (.tar, .safetensors)
     errors.jsonl              id, source and error of each item that could not be used; or empty
-    job.json, items.jsonl     settings and inputs, with which a restart must agree
-    errors/, .lock            errors by shard, and the mark of the run that is at work
+    job.json, items.jsonl     settings and inputs, which must be the same on a restart
+    errors/, .lock            errors by shard, and the lock of the run in progress
 
-A shard holds at most `shard_rows` items, fewer where these are long: it ends when its sound files
-have 64 MiB together. Killed at any moment and started again, a job ends with the same bytes as one
-that nobody disturbed. At most the shards that were being made are made anew.
+A shard holds at most `shard_rows` items, fewer if they are long: it ends when its sound files have
+64 MiB together. A job that is killed at any moment and started again writes the same bytes as one
+that ran undisturbed. Only the shards that it was working on are encoded again.
 """
 
 import os
@@ -39,17 +39,18 @@ Progress: TypeAlias = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class TokenizeSettings:
-    """How tokenize() goes about it, beside what it is asked most often.
+    """The less common settings of tokenize().
 
     revision: branch, tag or commit of a hub repository.
     device: "auto" (CUDA, else MPS, else CPU) or a torch device.
     precision: "exact", or "fast" (bfloat16 or TF32 where the device has them; tokens may differ).
     normalize: bring each item to -16 LUFS before encoding, as Codec.compress does; the gain is
         kept in its row.
-    shard_rows: items of a shard, at most.
+    shard_rows: the most items in a shard.
     track: which audio track of a video, from 1; the first by default.
     engine: "local", or "ray" for a cluster; `out` is then a folder that all its machines share.
-    address: of the Ray cluster; without one, a cluster of this machine is started.
+    address: of the Ray cluster; without one, a cluster is started on this machine.
+    Raises ArgumentError for values out of range.
     """
 
     revision: str | None = None
@@ -65,7 +66,7 @@ class TokenizeSettings:
         if self.engine not in ENGINES:
             raise ArgumentError(f"engine {self.engine!r} is none of {', '.join(ENGINES)}")
         if self.address and self.engine != "ray":
-            raise ArgumentError(f"address {self.address!r} is of use to the engine ray only")
+            raise ArgumentError(f"address {self.address!r} is for the engine ray only")
         if self.track is not None and check_int(self.track, "track") < 1:
             raise ArgumentError(f"track {self.track}; they are counted from 1")
         if self.shard_rows < 1:
@@ -74,7 +75,7 @@ class TokenizeSettings:
 
 @dataclass(frozen=True)
 class Tokenized:
-    """What is in the folder: rows, items that could not be used, seconds of audio, shards."""
+    """Result of tokenize(): rows, items that could not be used, seconds of audio, shards."""
 
     n_rows: int
     n_errors: int
@@ -83,7 +84,7 @@ class Tokenized:
 
     @property
     def kbps(self) -> float:
-        """Bit rate of the shards as they are, all bytes counted."""
+        """Bit rate of the shards, from the sizes of their files."""
         n_bytes = sum(path.stat().st_size for path in self.paths)
         return n_bytes * 8 / 1000 / self.audio_s if self.audio_s else 0.0
 
@@ -99,19 +100,19 @@ def tokenize(
     settings: TokenizeSettings | None = None,
     progress: Progress | None = None,
 ) -> Tokenized:
-    """Encode a corpus to shards of tokens, or go on with a job that was stopped.
+    """Encode a corpus to shards of tokens, or resume a job that was stopped.
 
     inputs: folders, sound files, manifests (.jsonl, .csv, .parquet) and tars (see items_of).
-    out: a folder for the job; what lies in it stands at the top of this module.
-    model: as for Codec.from_pretrained. n_codebooks: the first ones; all by default.
+    out: a folder for the job; this module's docstring lists its files.
+    model: as for Codec.from_pretrained. n_codebooks: how many of the first; all by default.
     format: "parquet", "webdataset" or "safetensors".
     workers: processes of one thread each, on the CPU; 1 is this process; 0: as many as there are
         cores. With Ray: actors. Several need `if __name__ == "__main__":` in a script.
     progress: called with items done, items in all, and seconds of audio that this run encoded.
-    Each row has the codes that Codec.compress gives for its item alone. What is wrong with an item
-    is written to errors.jsonl, and the others go on.
-    Raises JobError for a job that cannot go on: other settings or inputs, another run in the
-    folder, a worker that died. AudioError for inputs that cannot be listed, ModelError,
+    Each row has the codes that Codec.compress gives for its item. Items that cannot be used are
+    listed in errors.jsonl, and the job goes on.
+    Raises JobError for a job that cannot go on (other settings or inputs, another run in the
+    folder, a worker that died), AudioError for inputs that cannot be listed, ModelError,
     OutputError, ArgumentError.
     """
     settings = settings or TokenizeSettings()
@@ -122,7 +123,7 @@ def tokenize(
     if not named:
         raise ArgumentError("no inputs were given")
     loading = Loading(_located(model), settings.revision, settings.device, settings.precision)
-    # with Ray, actors do the work; here the model says what it is
+    # with Ray, actors encode; here the model only gives the header
     codec = (replace(loading, device="cpu") if settings.engine == "ray" else loading).codec()
     recipe = Recipe(
         format,
@@ -149,7 +150,7 @@ def tokenize(
 
 
 class _JobProgress:
-    """What is left to do of a job, and how far it is."""
+    """The tasks of a job that remain, and how much of it is done."""
 
     def __init__(self, job: Job, tasks: Sequence[ShardTask], progress: Progress | None) -> None:
         self.job, self.tasks, self.progress = job, tasks, progress
@@ -160,26 +161,26 @@ class _JobProgress:
         self.tick(0, 0.0)
 
     def tick(self, n_items: int, audio_s: float) -> None:
-        """So many items and seconds of audio more are done."""
+        """Count more items and seconds of audio as done."""
         self.n_done += n_items
         self.audio_s += audio_s
         if self.progress:
             self.progress(self.n_done, self.n_items, self.audio_s)
 
     def report(self, done: TaskDone) -> None:
-        """A task is done, all at once."""
+        """Count a whole task as done."""
         self.tick(done.n_items, done.audio_s)
         self.refresh_errors(done)
 
     def refresh_errors(self, done: TaskDone) -> None:
-        """Let people see in errors.jsonl, from time to time, what went wrong so far."""
+        """Bring errors.jsonl up to date, but not more often than every ERRORS_EVERY_S."""
         if done.n_problems and time.monotonic() > self.next_refresh:
             self.job.merge_errors(self.tasks)
             self.next_refresh = time.monotonic() + ERRORS_EVERY_S
 
 
 def _located(model: PathLike) -> str:
-    """Workers may be in another folder."""
+    """The absolute path of a model on disk, as workers may run in another folder."""
     return os.path.abspath(model) if os.path.exists(model) else os.fspath(model)
 
 

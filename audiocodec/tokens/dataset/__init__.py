@@ -1,4 +1,4 @@
-"""Training input: rows of token shards as samples and batches, map style and iterable.
+"""Training input: rows of token shards as samples and batches, in map style and iterable style.
 
 from torch.utils.data import DataLoader
 from audiocodec.tokens.dataset import IterableTokenDataset, TokenDataset, collate

@@ -1,4 +1,4 @@
-"""Samples of different lengths become one batch with lengths and mask."""
+"""Collates samples of different lengths into one batch with lengths and mask."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -16,8 +16,8 @@ class TokenBatch(NamedTuple):
 
     codes: int64 (batch, n_codebooks, frames). lengths: int64 (batch,), frames without padding.
     mask: bool (batch, frames), True where there are codes. ids: of the rows. starts: int64
-    (batch,), the row's frame at which the crop begins. channels: int64 (batch,), of the row.
-    columns: what the rows carry along, name -> a value for each; None where a row has none.
+    (batch,), the row's frame at which the crop begins. channels: int64 (batch,), the row's channel.
+    columns: carried columns, name -> one value per item; None if the row has none.
     """
 
     codes: Tensor
@@ -30,10 +30,10 @@ class TokenBatch(NamedTuple):
 
 
 def collate(batch: Sequence[TokenSample], pad: int = 0, frames: int | None = None) -> TokenBatch:
-    """Make a batch; the channels of a sample become items that follow each other.
+    """Make a batch; the channels of a sample become consecutive items.
 
-    pad: the value behind the end of shorter items, any integer; the mask tells it from codes.
-    frames: how long to make the batch, for models that want one shape; by default the longest's.
+    pad: any integer, the value after the end of shorter items, which the mask leaves out.
+    frames: frames of the batch, for models that need a fixed shape; by default the longest's.
     Raises ArgumentError for an empty batch, samples with different numbers of codebooks, and
     samples longer than frames.
     """

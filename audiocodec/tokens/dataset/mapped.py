@@ -1,7 +1,6 @@
-"""Rows of token shards as samples, by number: random crops on frame boundaries, channel, codebooks.
+"""Rows of token shards as samples by number: random crops, one channel or all, some codebooks.
 
-A crop follows from (seed, epoch, row) alone: it does not depend on workers, ranks or order. May
-import: numpy, torch, errors, tokens.shards.
+A crop depends on (seed, epoch, row) only, not on workers, ranks or order.
 """
 
 import os
@@ -16,7 +15,7 @@ from torch.utils.data import Dataset
 
 from audiocodec.errors import ArgumentError, CodesError, quoted
 
-STREAM = 0x63726F7073  # keeps these random numbers apart from others of the same seed
+STREAM = 0x63726F7073  # makes these random numbers independent of others with the same seed
 SHORT = ("pad", "drop")
 CHANNELS = ("random", "first", "all")
 
@@ -24,7 +23,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class TokenRows(Protocol):
-    """What is asked of audiocodec.tokens.shards.Shards; anything that has it will do."""
+    """The methods of audiocodec.tokens.shards.Shards that a dataset needs."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -32,7 +31,7 @@ class TokenRows(Protocol):
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """The first row of each shard, and the number of rows: (n_shards + 1,)."""
+        """The first row of each shard, then the number of rows: (n_shards + 1,)."""
 
     def about(self, i: int) -> tuple[str, Mapping[str, Any]]:
         """Id and carried columns of row i."""
@@ -46,8 +45,8 @@ class TokenSample:
     """A row, or a crop of it.
 
     codes: uint16 (channels, n_codebooks, frames); one channel, or all with channel="all".
-    row: its number in the shards. start: the frame of the row at which codes begin. channel: of the
-    row, the first of codes. columns: what the row carries along.
+    row: its number in the shards. start: the frame of the row at which codes begin. channel: the
+    row's channel that is the first of codes. columns: the row's carried columns.
     """
 
     id: str
@@ -61,9 +60,9 @@ class TokenSample:
 class TokenDataset(Dataset[TokenSample]):
     """Rows by number, for a DataLoader with collate_fn=collate.
 
-    A row gives one crop in an epoch, however long it is: tokenise long recordings in pieces (start
-    and duration in the manifest) to have them come as often as they are long.
-    Parquet is read by row groups: in random order each sample costs one, so take
+    A row gives one crop per epoch, however long it is: tokenise long recordings in excerpts (start
+    and duration in the manifest) to draw from them in proportion to their length.
+    Parquet is read by row groups: in random order, each sample costs a whole one. So use
     IterableTokenDataset, which reads from front to back, or another format.
     """
 
@@ -77,12 +76,12 @@ class TokenDataset(Dataset[TokenSample]):
         channel: str = "random",
         seed: int = 0,
     ) -> None:
-        """shards: opened, or what open_shards takes. frames: of a crop; None for whole rows.
+        """shards: opened, or an argument of open_shards. frames: of a crop; None for whole rows.
 
-        short: "pad" gives rows shorter than a crop as they are, collate fills them up and masks
-        them; "drop" leaves them out. Rows of no frames are always left out.
-        n_codebooks: the first so many; None for all. channel: "random" takes one of each row,
-        another one in every epoch; "first" the first; "all" takes the same crop of all of them.
+        short: "pad" returns rows shorter than a crop as they are, which collate pads and masks;
+        "drop" leaves them out. Rows of no frames are always left out.
+        n_codebooks: how many of the first; None for all. channel: "random" draws one per row and
+        epoch; "first" takes the first; "all" takes the same crop of all channels.
         Raises ArgumentError for an argument out of range, or when no row is left; and what
         open_shards raises.
         """
@@ -97,21 +96,21 @@ class TokenDataset(Dataset[TokenSample]):
                 f"none of {len(self._lengths)} rows has {shortest} frames or more; "
                 "tokenise longer recordings or ask for shorter crops"
             )
-        # shared, so that workers which run already learn of a new epoch
+        # shared memory, so that running workers see a new epoch
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
     @property
     def starts(self) -> NDArray[np.int64]:
-        """The first sample of each shard, and the number of samples: (n_shards + 1,)."""
+        """The first sample of each shard, then the number of samples: (n_shards + 1,)."""
         return np.searchsorted(self._kept, np.asarray(self.shards.starts)).astype(np.int64)
 
     @property
     def epoch(self) -> int:
-        """The epoch that crops are drawn for."""
+        """The epoch for which crops are drawn."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other crops; call it before the DataLoader's next iterator is made.
+        """Draw other crops; call it before making the DataLoader's next iterator.
 
         Raises ArgumentError for an epoch below 0.
         """
@@ -123,11 +122,11 @@ class TokenDataset(Dataset[TokenSample]):
         return len(self._kept)
 
     def __getitem__(self, index: int) -> TokenSample:
-        """Raises IndexError out of range, CodesError for a row with too few codebooks."""
+        """The row's crop in this epoch. Raises IndexError, CodesError for too few codebooks."""
         return self.sample(index, self.epoch)
 
     def sample(self, index: int, epoch: int) -> TokenSample:
-        """A row's crop in a given epoch, whatever set_epoch was told."""
+        """A row's crop in a given epoch, whatever set_epoch set."""
         row = int(self._kept[range(len(self))[index]])
         rng = np.random.default_rng((STREAM, self.seed, epoch, row))
         start, stop = self._crop(int(self._lengths[row]), rng)
@@ -143,14 +142,14 @@ class TokenDataset(Dataset[TokenSample]):
         return TokenSample(id, codes, row, start, first, columns)
 
     def _crop(self, length: int, rng: np.random.Generator) -> tuple[int, int]:
-        """First frame, and the one behind the last; every place is as likely."""
+        """First frame and the one after the last; all positions are equally likely."""
         if self.frames is None or length <= self.frames:
             return 0, length
         start = int(rng.integers(length - self.frames + 1))
         return start, start + self.frames
 
     def _channels(self, n_channels: int, rng: np.random.Generator) -> tuple[int, int]:
-        """The first channel that is taken, and how many."""
+        """The first channel to take, and how many."""
         if self.channel == "all":
             return 0, n_channels
         return (int(rng.integers(n_channels)) if self.channel == "random" else 0), 1

@@ -1,10 +1,11 @@
-"""In which order rows come in an epoch, and which of them are whose: numbers only, no reading.
+"""The order of rows in an epoch, and their division among ranks and workers; reads no files.
 
-An epoch is a line of rows: shards in an order that is drawn anew for every epoch, the rows of each
-as they are stored. Every rank takes a stretch of the line, and every worker of a rank a stretch of
-the rank's: they share nothing, leave nothing out, and each opens few shards. Each shuffles its
-stretch in a buffer: of the rows that wait there a random one leaves, and the next of the line takes
-its place. So shards are read from front to back, and rows mix over about the length of the buffer.
+An epoch is a sequence of rows: shards in an order that is drawn anew for each epoch, the rows of
+each as stored. Each rank takes a contiguous part of the sequence, and each worker of a rank a
+contiguous part of the rank's: parts do not overlap, leave nothing out, and each needs few shards.
+Each worker shuffles its part in a buffer: a random row leaves the buffer, and the next row of the
+sequence takes its place. So shards are read from front to back, and rows mix over about the length
+of the buffer.
 
 Source of shuffling in a buffer: tf.data and WebDataset do the same.
 """
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from audiocodec.errors import ArgumentError
 
-STREAM = 0x6F72646572  # keeps these random numbers apart from those of the crops
+STREAM = 0x6F72646572  # makes these random numbers independent of those of the crops
 BUFFER = 1024  # rows
 
 Step = tuple[int | None, int | None]  # the row that enters the buffer, the row that leaves it
@@ -27,9 +28,9 @@ Step = tuple[int | None, int | None]  # the row that enters the buffer, the row 
 class Order:
     """The order of the rows of shards for one rank.
 
-    starts: int64 (n_shards + 1,), the first row of each shard, and the number of rows.
-    buffer: rows, 1 keeps the order of the line. equal: every rank takes as many rows; the fewer
-    than world_size rows at the end of the line are left out, other ones in every epoch.
+    starts: int64 (n_shards + 1,), the first row of each shard, then the number of rows.
+    buffer: in rows; 1 keeps the order of the sequence. equal: all ranks take the same number of
+    rows; fewer than world_size rows at the end are left out, others in each epoch.
     Raises ArgumentError for a rank that is not below world_size, a buffer or a seed out of range.
     """
 
@@ -50,14 +51,14 @@ class Order:
             raise ArgumentError(f"seed {self.seed}; 0 or more")
 
     def share(self, worker: int = 0, n_workers: int = 1) -> range:
-        """Places on the line of one of the rank's workers; by default of all of them."""
+        """Positions in the sequence of one of the rank's workers; by default of the whole rank."""
         n_rows = int(self.starts[-1])
         if self.equal:
             n_rows -= n_rows % self.world_size
         return _stretch(_stretch(range(n_rows), self.rank, self.world_size), worker, n_workers)
 
     def steps(self, epoch: int, worker: int = 0, n_workers: int = 1) -> Iterator[Step]:
-        """What enters and leaves the buffer, step by step, in an epoch."""
+        """The rows that enter and leave the buffer in an epoch, step by step."""
         share = self.share(worker, n_workers)
         if not self.shuffle:
             return shuffled(self._line(share, np.arange(self._n_shards)), 1, _rng())
@@ -66,7 +67,7 @@ class Order:
         return shuffled(self._line(share, shards), self.buffer, rng)
 
     def rows(self, epoch: int) -> Iterator[int]:
-        """The rank's rows, as they leave the buffer."""
+        """The rank's rows in the order in which they leave the buffer."""
         return (leaving for _, leaving in self.steps(epoch) if leaving is not None)
 
     @property
@@ -74,7 +75,7 @@ class Order:
         return len(self.starts) - 1
 
     def _line(self, share: range, shards: NDArray[np.int64]) -> Iterator[int]:
-        """The rows at some places of the line on which the shards come in a given order."""
+        """The rows at the positions `share`, if shards come in the order `shards`."""
         end = 0
         for shard in shards:
             first, last = int(self.starts[shard]), int(self.starts[shard + 1])
@@ -83,9 +84,9 @@ class Order:
 
 
 def shuffled(rows: Iterable[int], size: int, rng: np.random.Generator) -> Iterator[Step]:
-    """Shuffle rows in a buffer of a size: first it fills, then rows change places, then it empties.
+    """Shuffle rows in a buffer of `size` rows, which fills, exchanges rows, then empties.
 
-    Every row enters once and leaves once, later.
+    Every row enters once and later leaves once.
     """
     waiting: list[int] = []
     for row in rows:
@@ -101,7 +102,7 @@ def shuffled(rows: Iterable[int], size: int, rng: np.random.Generator) -> Iterat
 
 
 def _stretch(line: range, index: int, n_parts: int) -> range:
-    """One of n nearly equal parts of a line; how long it is depends on no other."""
+    """Part `index` of n_parts contiguous parts of nearly equal length."""
     n_rows = len(line)
     return line[n_rows * index // n_parts : n_rows * (index + 1) // n_parts]
 

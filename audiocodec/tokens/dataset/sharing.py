@@ -1,12 +1,12 @@
-"""Rows in a shuffled order, each for one worker of one process only: an iterable and a sampler.
+"""An iterable dataset and a sampler that divide shuffled rows among processes and workers.
 
-The processes are those of torch.distributed, or of torchrun's environment before it is initialized,
-or are told by rank and world_size: so they must be where another library deals out an iterable's
-items by itself (accelerate: rank=0, world_size=1).
+Rank and world size are those of torch.distributed, or of torchrun's environment before it is
+initialized, or the arguments rank and world_size. Give these if another library divides an
+iterable's items among processes itself (accelerate: rank=0, world_size=1).
 
-DistributedDataParallel waits for ever when a process runs out of batches before the others. With
-equal=True all processes get as many rows, and so as many batches, if batch size and workers are
-alike; fewer than world_size rows are left out, other ones in every epoch.
+DistributedDataParallel waits forever if a process runs out of batches before the others. With
+equal=True all processes get the same number of rows, and so of batches if batch size and workers
+are the same; fewer than world_size rows are left out, others in each epoch.
 """
 
 import os
@@ -24,11 +24,12 @@ from audiocodec.tokens.dataset.order import BUFFER, Order
 class IterableTokenDataset(IterableDataset[TokenSample]):
     """The samples of a TokenDataset in shuffled order, read from front to back of each shard.
 
-    In an epoch every row comes once: in one worker of one process. Every worker keeps up to
-    `buffer` samples in memory. It has no len(): how many batches there are depends on the
-    DataLoader, because the last batch of every worker may be smaller; n_rows is known.
+    In an epoch every row comes once, in one worker of one process. Every worker keeps up to
+    `buffer` samples in memory. There is no len(): the number of batches depends on the DataLoader,
+    because the last batch of every worker may be smaller. See n_rows for the number of rows.
 
-    Its state is that of the one worker which asks, as torchdata's StatefulDataLoader does.
+    state_dict() is the state of the worker in which it is called, as torchdata's
+    StatefulDataLoader expects.
     """
 
     def __init__(
@@ -41,35 +42,35 @@ class IterableTokenDataset(IterableDataset[TokenSample]):
         rank: int | None = None,
         world_size: int | None = None,
     ) -> None:
-        """shuffle: False keeps the stored order. buffer: rows. equal: see the module.
+        """shuffle: False keeps the stored order. buffer: in rows. equal: see the module.
 
         Raises ArgumentError for a rank or buffer out of range, or one of rank and world_size alone.
         """
-        self.dataset, self._told = dataset, rank is not None
+        self.dataset, self._is_given = dataset, rank is not None
         own = _place(rank, world_size)
         self._order = Order(dataset.starts, dataset.seed, shuffle, buffer, equal, *own)
-        self._at = (0, 0)  # the last iterator: its epoch, and how many rows of it are given
-        self._resume = (0, 0)  # epoch, and how many rows of it the next iterator leaves out
+        self._at = (0, 0)  # of the last iterator: its epoch, and how many rows it has given
+        self._resume = (0, 0)  # epoch, and how many of its rows the next iterator skips
 
     @property
     def n_rows(self) -> int:
-        """How many rows of an epoch this process gets, over all its workers."""
+        """Rows of an epoch for this process, over all its workers."""
         return len(self._order.share())
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose order and crops: the next iterator's. Reaches workers that run already."""
+        """Choose the order and the crops of the next iterator, also in workers that run already."""
         self.dataset.set_epoch(epoch)
 
     def __iter__(self) -> Iterator[TokenSample]:
-        """Raises ArgumentError where torch.distributed has begun since and tells another rank."""
-        _check_place(self._order, self._told)
+        """Raises ArgumentError if torch.distributed was initialized since, with another rank."""
+        _check_place(self._order, self._is_given)
         epoch = self.dataset.epoch
         self._at = self._resume if self._resume[0] == epoch else (epoch, 0)
         self._resume = (0, 0)
         return self._samples(*self._at)
 
     def _samples(self, epoch: int, n_before: int) -> Iterator[TokenSample]:
-        """Read rows as they enter the buffer; of those that left it before, none."""
+        """Read rows as they enter the buffer, but none of the n_before that leave it first."""
         waiting: dict[int, TokenSample] = {}
         n_left = 0
         for entering, leaving in self._order.steps(epoch, *_worker()):
@@ -84,15 +85,15 @@ class IterableTokenDataset(IterableDataset[TokenSample]):
                 yield waiting.pop(leaving) if read else self.dataset.sample(leaving, epoch)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the last iterator is; plain numbers."""
+        """Position of the last iterator, as plain numbers."""
         return {"epoch": self._at[0], "seen": self._at[1], **self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state: the next iterator begins there, if it is of the state's epoch.
+        """Resume from a state: the next iterator begins there if it is of the state's epoch.
 
-        The epoch stays what set_epoch said, because a StatefulDataLoader loads states later than
-        it is told to. The rows before are not read. Raises ArgumentError for a state of other rows,
-        or of another rank, worker, number of either, seed or buffer.
+        The epoch stays that of set_epoch, because a StatefulDataLoader defers loading states. The
+        rows before the state are not read. Raises ArgumentError for a state of other rows, or of
+        another rank, worker, number of either, seed or buffer.
         """
         own = self._identity()
         if other := [name for name, value in own.items() if state.get(name) != value]:
@@ -125,10 +126,10 @@ class IterableTokenDataset(IterableDataset[TokenSample]):
 
 
 class TokenSampler(Sampler[int]):
-    """The same order for a map-style loader: DataLoader(dataset, sampler=TokenSampler(dataset)).
+    """The same order in map style: DataLoader(dataset, sampler=TokenSampler(dataset)).
 
-    torch's DistributedSampler gives some rows to two processes to make them even, or leaves some
-    out; this one does neither unless equal=True. Arguments as in IterableTokenDataset.
+    torch's DistributedSampler repeats some rows, or leaves some out, to give all processes the
+    same number; this one does neither unless equal=True. Arguments as in IterableTokenDataset.
     """
 
     def __init__(
@@ -142,7 +143,7 @@ class TokenSampler(Sampler[int]):
         world_size: int | None = None,
     ) -> None:
         """Raises what IterableTokenDataset does."""
-        self.dataset, self._told = dataset, rank is not None
+        self.dataset, self._is_given = dataset, rank is not None
         own = _place(rank, world_size)
         self._order = Order(dataset.starts, dataset.seed, shuffle, buffer, equal, *own)
 
@@ -154,13 +155,13 @@ class TokenSampler(Sampler[int]):
         return len(self._order.share())
 
     def __iter__(self) -> Iterator[int]:
-        """Raises ArgumentError where torch.distributed has begun since and tells another rank."""
-        _check_place(self._order, self._told)
+        """Raises ArgumentError if torch.distributed was initialized since, with another rank."""
+        _check_place(self._order, self._is_given)
         return self._order.rows(self.dataset.epoch)
 
 
 def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
-    """Rank and world size: as told, or of torch.distributed, or of torchrun, or of one process."""
+    """Rank and world size: as given, or of torch.distributed, or of torchrun, or 0 of 1."""
     if (rank is None) != (world_size is None):
         raise ArgumentError(f"rank {rank} and world_size {world_size}; give both or neither")
     if rank is not None and world_size is not None:
@@ -172,9 +173,9 @@ def _place(rank: int | None, world_size: int | None) -> tuple[int, int]:
     return 0, 1
 
 
-def _check_place(order: Order, told: bool) -> None:
-    """A dataset made before the processes joined would give all rows to each of them."""
-    if told or not _is_distributed():
+def _check_place(order: Order, is_given: bool) -> None:
+    """Refuse a dataset made before the processes joined: each of them would get all rows."""
+    if is_given or not _is_distributed():
         return
     now = distributed.get_rank(), distributed.get_world_size()
     if now != (order.rank, order.world_size):

@@ -9,14 +9,14 @@ import numpy as np
 from audiocodec.container import CodeSpace
 from audiocodec.tokens.editing.sources import Source, TokenFile, opened
 
-MAX_CODEBOOKS = 255  # that a header can declare
+MAX_CODEBOOKS = 255  # the most that a header can declare
 
 
 @dataclass(frozen=True)
 class Side(CodeSpace):
-    """One of the two: what decoding it depends on, apart from the codes.
+    """One of the two compared: what its decoding depends on, besides the codes.
 
-    file: a path; of a row in shards its id.
+    file: a path, or the id of a row in shards.
     """
 
     file: str
@@ -30,7 +30,7 @@ class Side(CodeSpace):
 
 @dataclass(frozen=True)
 class Difference:
-    """The first place where codes differ, by frame, then channel, then codebook."""
+    """The first place where codes differ: the earliest frame, then channel, then codebook."""
 
     frame: int
     start_s: float
@@ -41,10 +41,11 @@ class Difference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two files differ. Codes are compared where both have them: the common frames.
+    """How two files differ. Codes are compared in the frames, channels, codebooks of both.
 
-    equal_shares: of each common codebook, 0 to 1, all channels; empty without common frames.
-    distance_frames: how many frames differ in any common code or are in one file only.
+    equal_shares: for each common codebook, the share of equal codes, 0 to 1, over all channels;
+    empty without common frames. distance_frames: frames that differ in any common code, or are in
+    one file only.
     """
 
     first: Side
@@ -55,23 +56,23 @@ class Comparison:
 
     @property
     def same_model(self) -> bool:
-        """Whether the codes mean the same; otherwise the other numbers say little."""
+        """Whether both are of one model; if not, the other numbers mean little."""
         return self.first.fingerprint == self.second.fingerprint
 
     @property
     def differing(self) -> tuple[str, ...]:
-        """Names of what differs: fields of Side, and "codes"."""
+        """Names of the fields of Side that differ, and "codes" if these do."""
         a, b = asdict(self.first), asdict(self.second)
         names = [name for name in a if name not in ("file", "model") and a[name] != b[name]]
         return (*names, *(["codes"] if self.first_difference else []))
 
     @property
     def equal(self) -> bool:
-        """Whether both decode to the same sound; tags and names of models do not count."""
+        """Whether both decode to the same sound; ignores tags and names of models."""
         return not self.differing
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The comparison as plain values, for JSON."""
         derived = {"equal": self.equal, "same_model": self.same_model}
         return derived | {"differing": list(self.differing)} | asdict(self)
 
@@ -89,16 +90,16 @@ def compare(first: Source, second: Source) -> Comparison:
 
 
 class ComparisonCounts:
-    """Counts what is equal in pairs of codes that come in order."""
+    """Counts equal codes in pairs of arrays that are added in order."""
 
     def __init__(self) -> None:
-        self.n_equal = np.zeros(MAX_CODEBOOKS, np.int64)  # codes, of each codebook
+        self.n_equal = np.zeros(MAX_CODEBOOKS, np.int64)  # equal codes of each codebook
         self.n_compared = np.zeros(MAX_CODEBOOKS, np.int64)
         self.n_frames = self.n_different = 0  # frames compared; those that differ
         self._first: tuple[int, int, int, tuple[int, int]] | None = None
 
     def add(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Two arrays (channels, n_codebooks, frames), compared where both have codes."""
+        """Compare two arrays (channels, n_codebooks, frames) where both have codes."""
         channels, n_codebooks, n_frames = (min(pair) for pair in zip(a.shape, b.shape, strict=True))
         a, b = (codes[:channels, :n_codebooks, :n_frames] for codes in (a, b))
         differs = a != b
@@ -113,12 +114,12 @@ class ComparisonCounts:
 
     @property
     def equal_shares(self) -> tuple[float, ...]:
-        """Of each codebook of which there was something to compare."""
+        """The share of equal codes, 0 to 1, of each codebook that was compared."""
         used = self.n_compared > 0
         return tuple((self.n_equal[used] / self.n_compared[used]).tolist())
 
     def comparison(self, first: Side, second: Side) -> Comparison:
-        """The result, when all that the two have in common was added."""
+        """The result, once all common frames were added."""
         difference = None
         if self._first is not None:
             frame, channel, codebook, codes = self._first
@@ -145,7 +146,7 @@ def _side(file: TokenFile) -> Side:
 def _aligned(
     a: Iterator[np.ndarray], b: Iterator[np.ndarray]
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Blocks cut to equal numbers of frames, until one side ends."""
+    """Pairs of blocks (channels, n_codebooks, frames), cut to equal frames until one side ends."""
     x, y = next(a, None), next(b, None)
     while x is not None and y is not None:
         n = min(x.shape[-1], y.shape[-1])

@@ -1,4 +1,4 @@
-"""Crop, concatenate, splice and truncate .dac files, block by block: memory does not grow."""
+"""Crops, concatenates, splices and truncates .dac files, block by block in constant memory."""
 
 import math
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from audiocodec.errors import ArgumentError, ContainerError, ModelMismatch
 from audiocodec.tokens.editing.sources import Source, TokenFile, opened
 from audiocodec.tokens.editing.spans import Frames, Span, frames_in, moved_length
 
-GAIN_TOLERANCE_DB = 0.01  # levels closer than this count as one: far below what can be heard
+GAIN_TOLERANCE_DB = 0.01  # closer levels count as equal, far below what can be heard
 
 
 class MixedModels(ModelMismatch):
-    """Codes of two models cannot stand in one file: path and its model, the other's model."""
+    """Codes of two models in one file: the path and its model, and the model of the others."""
 
     def message(self) -> str:
         return (
@@ -36,8 +36,8 @@ def crop(source: Source, target: Source, span: Span, overwrite: bool = False) ->
     """Write a range of a file as a file of its own; returns its header.
 
     span: Frames, or Seconds, whose ends are moved to the nearest frame; the rest of the file if
-    it reaches beyond its end. Gain and tags are kept. Decoded, it equals that part of the whole
-    from `config.decoder_context` frames (10) behind its start to as many before its end.
+    it reaches beyond the end. Gain and tags are kept. The decoded sound equals that of the whole
+    file, except within `config.decoder_context` frames (10) of a cut.
     Raises ArgumentError if no frame is left, ContainerError, OutputExists, OutputError.
     """
     with opened(source) as file:
@@ -48,7 +48,8 @@ def crop(source: Source, target: Source, span: Span, overwrite: bool = False) ->
 def truncate(source: Source, target: Source, n_codebooks: int, overwrite: bool = False) -> Header:
     """Write a file with its first codebooks only; returns its header.
 
-    It decodes to what the file gives with `n_codebooks` (--codebooks): fewer bits, less detail.
+    It decodes to the same sound as the file with that `n_codebooks` (--codebooks): fewer bits,
+    less detail.
     Raises ArgumentError for more codebooks than there are, ContainerError, OutputExists,
     OutputError.
     """
@@ -70,16 +71,16 @@ def concatenate(
     gain_db: float | None = None,
     overwrite: bool = False,
 ) -> Header:
-    """Write files one after the other as one; returns its header.
+    """Write several files one after the other as one; returns its header.
 
-    Each begins on a frame: the filling of the last frame before it, less than a frame (12 ms at
-    44.1 kHz) of what was silence to the encoder, becomes part of the sound. Files without frames
-    add nothing. Tags that all share are kept.
+    Each begins on a frame: the padding of the last frame before it, less than a frame (12 ms at
+    44.1 kHz), which the encoder took for silence, becomes part of the sound. Files without frames
+    add nothing. Tags that all files share are kept.
 
-    gain_db: a file holds one gain, which decoding takes back, so files of different gains are
-        refused unless this says which to take back from all: 0 leaves each at the level it was
-        encoded at (-16 LUFS where it was normalized), the gain of one file keeps that one's level.
-    Raises MixedModels, ContainerError for files that otherwise do not go together, ArgumentError,
+    gain_db: a file holds one gain, which decoding divides by, so files of different gains are
+        refused unless this gives the one for all: 0 leaves each at the level it was encoded at
+        (-16 LUFS if it was normalized); the gain of one of the files keeps that file's level.
+    Raises MixedModels, ContainerError for other files that cannot be joined, ArgumentError,
     OutputExists, OutputError.
     """
     if not sources:
@@ -103,8 +104,9 @@ def splice(
 ) -> Header:
     """Write a file with a range replaced by a range of another; returns its header.
 
-    at: what gives way; a duration of 0 inserts, a start at the end appends. of: what takes its
-    place, all of `insert` by default. They need not be of one length. Tags are those of source.
+    at: the range of `source` to replace; a duration of 0 inserts, a start at the end appends.
+    of: the range of `insert` to put there, by default all; lengths may differ. Tags are those of
+    `source`.
     gain_db: as in concatenate. Raises what concatenate raises.
     """
     with opened(source) as file, opened(insert) as other:
@@ -134,7 +136,7 @@ def _write(pieces: Sequence[_Piece], like: Header, target: Source, overwrite: bo
 
 
 def _length(pieces: Sequence[_Piece], header: Header) -> int:
-    """Samples of the whole: only the last piece can end within a frame."""
+    """Samples of all pieces together: only the last one can end within a frame."""
     n_frames = sum(piece.stop - piece.start for piece in pieces)
     file, stop = pieces[-1].file, pieces[-1].stop
     if stop == file.n_frames:
@@ -143,7 +145,7 @@ def _length(pieces: Sequence[_Piece], header: Header) -> int:
 
 
 def _common_header(files: Sequence[TokenFile], gain_db: float | None) -> Header:
-    """The first file's header, with the gain for all. Raises ContainerError, naming the other."""
+    """The first file's header, with the gain for all. Raises ContainerError, naming both files."""
     first = files[0]
     for file in files[1:]:
         _check_alike(file, first)

@@ -1,4 +1,4 @@
-"""Truncate and compare shards of tokens, of any of their formats, row by row."""
+"""Truncates and compares shards of tokens of any format, row by row."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ SUFFIXES = tuple(format.suffix for format in FORMATS.values())
 
 
 def is_sharded(path: PathLike) -> bool:
-    """Whether a path means shards of tokens: by its suffix, or a folder of them without .dac."""
+    """Whether a path is a shard by its suffix, or a folder of shards without .dac files."""
     place = Path(path)
     if not place.is_dir():
         return place.suffix in SUFFIXES
@@ -25,10 +25,10 @@ def is_sharded(path: PathLike) -> bool:
 
 
 def shard_targets(source: PathLike, target: PathLike) -> list[tuple[Path, Path]]:
-    """Each shard to read and where its edit goes: the same names in the folder `target`.
+    """Each shard to read, and the path to write: the same name in the folder `target`.
 
     A single shard may also become the file `target`, of any format.
-    Raises ShardError where there are no shards, OutputError for a file in place of a folder.
+    Raises ShardError if there are no shards, OutputError for a file in place of a folder.
     """
     paths, place = open_shards(source).paths, Path(target)
     if not Path(source).is_dir() and place.suffix in SUFFIXES:
@@ -44,8 +44,8 @@ def truncate_shards(
     """Write shards with the first codebooks of each row only; returns the paths written.
 
     source: a folder of shards, or one. target: a folder, which is made, or for one shard a file.
-    Each shard appears whole or not at all. A row's bytes are held at a time, of Parquet a group
-    of rows, of safetensors all rows of a shard.
+    Each shard appears whole or not at all. Memory holds one row at a time, in Parquet a row group,
+    in safetensors all rows of a shard.
     Raises ArgumentError for more codebooks than a row has, ShardError, OutputExists, OutputError.
     """
     pairs = shard_targets(source, target)
@@ -71,11 +71,11 @@ def _truncated(shards: Shards, n_codebooks: int) -> Iterator[TokenRow]:
 class ShardsComparison:
     """How two sets of shards differ. Rows are compared with those of the same id.
 
-    n_common: rows that both have; n_different: those of them that do not decode to the same.
-    equal_shares: of each codebook, 0 to 1, over the common frames of the common rows.
-    distance_frames: how many frames differ or are in one only, over all rows.
-    first_different: of the rows that both have. first_alone: the id of the first row that only
-        one has, in the first shards if there is any.
+    n_common: rows that both have. n_different: common rows that do not decode to the same sound.
+    equal_shares: for each codebook, the share of equal codes, 0 to 1, in the common frames of the
+    common rows. distance_frames: frames that differ or are in one set only, over all rows.
+    first_different: the first common row that differs. first_alone: the id of the first row that
+    only the first set has, or else only the second.
     """
 
     first: str
@@ -95,7 +95,7 @@ class ShardsComparison:
         return self.n_different == 0 and self.n_rows == (self.n_common, self.n_common)
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+        """The comparison as plain values, for JSON."""
         place = self.first_different
         return {"equal": self.equal} | asdict(self) | {"first_different": place and place.as_dict()}
 
@@ -104,7 +104,7 @@ def compare_shards(first: PathLike, second: PathLike) -> ShardsComparison:
     """Compare two sets of shards: folders, or one shard each, of any formats.
 
     The second is read twice, once for its ids, which are kept in memory; rows are read one by
-    one. Sources and carried columns do not count. Raises ShardError or another ContainerError.
+    one. Ignores sources and carried columns. Raises ShardError or another ContainerError.
     """
     a, b = open_shards(first), open_shards(second)
     index = {row.id: i for i, row in enumerate(b.rows())}
@@ -140,7 +140,7 @@ def compare_shards(first: PathLike, second: PathLike) -> ShardsComparison:
 def _compared(
     a: Side, row: TokenRow, b: Side, other: TokenRow, total: ComparisonCounts
 ) -> Comparison:
-    """Two rows; what they have in common is added to the total too."""
+    """Compare two rows, and add their equal codes to the total."""
     counts = ComparisonCounts()
     counts.add(row.codes, other.codes)
     total.n_equal += counts.n_equal

@@ -1,4 +1,4 @@
-"""Files to edit and to write, opened: a path, a binary file object or a pipe."""
+"""Opens .dac files to edit: a path, a binary file object or a pipe."""
 
 import os
 from collections.abc import Iterator
@@ -25,18 +25,18 @@ class TokenFile:
 
     @property
     def header(self) -> Header:
-        """As the file has it; a length that it leaves open is in n_samples."""
+        """The header as stored; n_samples has the length even if the header does not."""
         return self.reader.header
 
     @property
     def path(self) -> str:
-        """What the file is called in messages."""
+        """The file's name in messages."""
         return self.reader.path
 
     def codes(
         self, n_codebooks: int, start: int = 0, stop: int | None = None
     ) -> Iterator[np.ndarray]:
-        """Codes of frames start to stop: uint16 (channels, n_codebooks, some frames) each.
+        """Yield codes of frames start to stop, block by block: uint16 (channels, n_codebooks, any).
 
         Raises ContainerError for a block that has fewer codebooks, or is damaged.
         """
@@ -57,7 +57,7 @@ class TokenFile:
 def opened(source: Source) -> Iterator[TokenFile]:
     """Open a .dac file; a pipe is first copied to a temporary file.
 
-    Raises ContainerError for what is not a whole .dac file of ours.
+    Raises ContainerError for a damaged file, or one of the published tool or another kind.
     """
     with _seekable(source) as file:
         dac = open_dac(file, name_of(source))

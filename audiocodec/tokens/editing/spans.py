@@ -1,4 +1,4 @@
-"""Ranges of a sound, in seconds or frames, and how many samples of sound frames are."""
+"""Ranges of a sound in seconds or frames, and lengths in samples after moving frames."""
 
 import math
 from dataclasses import dataclass
@@ -22,16 +22,16 @@ class Frames:
         _check(self.start, self.duration, "frames")
 
     def rounded(self, frame_rate: float) -> "Frames":
-        """Itself."""
+        """This range itself."""
         return self
 
 
 @dataclass(frozen=True)
 class Seconds:
-    """A range in seconds; its two ends are moved to the nearest boundary of frames.
+    """A range in seconds; both ends are moved to the nearest frame boundary.
 
-    So it is exact to half a frame (6 ms for 44.1 kHz models), and ranges that follow each other
-    in seconds do so in frames, without a gap. Raises ArgumentError for negative numbers.
+    So it is exact to half a frame (6 ms for 44.1 kHz models), and ranges that adjoin in seconds
+    adjoin in frames. Raises ArgumentError for negative numbers.
     """
 
     start: float = 0.0
@@ -41,7 +41,7 @@ class Seconds:
         _check(self.start, self.duration, "seconds")
 
     def rounded(self, frame_rate: float) -> Frames:
-        """The range in frames, of which there are `frame_rate` a second."""
+        """The range in frames. frame_rate: frames per second."""
         first = round(self.start * frame_rate)
         if self.duration is None or math.isinf(self.duration):
             return Frames(first)
@@ -52,9 +52,9 @@ Span = Frames | Seconds
 
 
 def frames_in(span: Span, header: Header, n_frames: int, path: str) -> tuple[int, int]:
-    """First frame of a range, and the one after its last, which is at most the file's.
+    """First frame of a range and the frame after its last, both within the file.
 
-    Raises ArgumentError if it starts beyond the end; it may be empty.
+    The range may be empty. Raises ArgumentError if it starts beyond the end.
     """
     frames = span.rounded(header.frame_rate)
     if frames.start > n_frames:
@@ -68,12 +68,13 @@ def frames_in(span: Span, header: Header, n_frames: int, path: str) -> tuple[int
 
 
 def moved_length(header: Header, n_samples: int, n_frames: int, by: int) -> int:
-    """Length of a sound when its end moves by some frames, earlier (negative) or later.
+    """Samples of a sound after its end has moved by some frames, earlier (negative) or later.
 
-    header: its rates. n_samples, n_frames: of the sound before, to which the end belongs.
-    Returns the samples that n_frames + by frames hold up to that end. Moving back gives n_samples
-    again, save where rates differ and the last frame holds less than one sample.
-    Raises ArgumentError where no length makes so many frames: a frame is less than a sample.
+    header: of the sound, for its rates. n_samples, n_frames: lengths before the move.
+    Returns the samples that n_frames + by frames hold up to the moved end. Moving back gives
+    n_samples again, unless rates differ and the last frame holds less than one sample.
+    Raises ArgumentError if no length has that many frames, because a frame is shorter than a
+    sample.
     """
     total, most = n_frames + by, header.samples_of(n_frames + by)
     if n_samples < header.samples_of(n_frames):

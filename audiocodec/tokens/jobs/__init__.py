@@ -1,8 +1,8 @@
 """Jobs that turn a corpus into shards of tokens: planned, done task by task, resumed.
 
-folder      what lies in the folder of a job, and what of it is done
-plan        inputs -> items -> tasks; a restart finds the same ones
+folder      the files of a job, and which tasks are done
+plan        inputs -> items -> tasks, the same on a restart
 encoding    the items of a task -> rows -> a shard
-local       the tasks on this machine
-ray_engine  the same tasks on a Ray cluster
+local       runs tasks on this machine
+ray_engine  runs tasks on a Ray cluster
 """

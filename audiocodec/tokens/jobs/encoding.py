@@ -1,6 +1,6 @@
-"""The items of a task become rows: read and resampled in one thread, encoded in another.
+"""Encodes the items of a task to rows: one thread reads and resamples, another encodes.
 
-Each item goes the road of Codec.compress, alone: so its codes are those of encoding it alone.
+Each item takes the steps of Codec.compress, so its codes are those of encoding it alone.
 """
 
 from collections import deque
@@ -28,13 +28,13 @@ from audiocodec.tokens.shards import TokenRow
 
 AHEAD = 16  # blocks that wait for the network: about 20 s of sound
 PATIENCE_S = 0.1
-Tick: TypeAlias = Callable[[int, float], None]  # items and seconds of audio, more than before
+Tick: TypeAlias = Callable[[int, float], None]  # more items, more seconds of audio
 Piece = TypeVar("Piece")
 
 
 @dataclass(frozen=True)
 class Loading:
-    """How a worker comes by the model; as for Codec.from_pretrained."""
+    """The arguments of Codec.from_pretrained with which a worker loads the model."""
 
     model: str
     revision: str | None
@@ -50,7 +50,7 @@ class Loading:
 
 @lru_cache(maxsize=1)
 def loaded(loading: Loading, fingerprint: str) -> Codec:
-    """The codec, once a process. Raises ModelError; ModelMismatch where it is another one."""
+    """Load the codec once per process. Raises ModelError, ModelMismatch for another codec."""
     codec = loading.codec()
     if codec.fingerprint != fingerprint:
         raise ModelMismatch(loading.model, f"the job's ({fingerprint[:8]})", codec.space.called)
@@ -59,7 +59,7 @@ def loaded(loading: Loading, fingerprint: str) -> Codec:
 
 @dataclass(frozen=True)
 class TaskDone:
-    """What came of a task: items, seconds of audio encoded, items that could not be used."""
+    """Result of a task: its items, seconds of audio encoded, items that could not be used."""
 
     index: int
     n_items: int
@@ -69,17 +69,17 @@ class TaskDone:
 
 @dataclass(frozen=True)
 class _End:
-    """Of an item's pieces, with the reason if it could not be read to its end."""
+    """Follows the pieces of an item; `problem` says why it could not be read to its end."""
 
     problem: str | None = None
 
 
-Pieces: TypeAlias = Iterator[Header | np.ndarray | _End]  # of items, one after the other
+Pieces: TypeAlias = Iterator[Header | np.ndarray | _End]  # of one item after the other
 Made: TypeAlias = TokenRow | Problem
 
 
 def reading_thread() -> ThreadPoolExecutor:
-    """For all tasks of a run: a compressed tar stays open in it from task to task."""
+    """A thread for all tasks of a run, so that a compressed tar stays open between tasks."""
     return ThreadPoolExecutor(1, "reader")
 
 
@@ -109,7 +109,7 @@ def encode_task(
 
 
 def _read(codec: Codec, job: Job, items: Sequence[Recording], stop: Event) -> Pieces:
-    """Of each item its header, its blocks and an end, or an end that tells why not."""
+    """For each item its header, its blocks and an end, which says why if something failed."""
     for item in items:
         try:
             with open_recording(item, job.recipe.track) as whole:
@@ -118,14 +118,14 @@ def _read(codec: Codec, job: Job, items: Sequence[Recording], stop: Event) -> Pi
                 header = codec.header_for(audio, measured, job.recipe.n_codebooks, {})
                 yield header
                 yield from model_blocks(audio, header)
-        except Exception as error:  # hostile files find defects, which must not stop the others
+        except Exception as error:  # a defect that one hostile file meets must not stop the others
             yield _End(_reason(item, error))
         else:
             yield _End()
 
 
 def _until(audio: AudioSource, stop: Event) -> AudioSource:
-    """Audio whose reading ends early, with an error, when nobody wants it any more."""
+    """Audio whose reading ends with an error once `stop` is set."""
 
     def read(start: int) -> Iterator[np.ndarray]:
         for block in audio.blocks(start):
@@ -137,7 +137,7 @@ def _until(audio: AudioSource, stop: Event) -> AudioSource:
 
 
 def _reason(item: Recording, error: Exception) -> str:
-    """One line; raises the error itself where it is not the item's."""
+    """The error as one line; raised again if it is not the item's fault."""
     if isinstance(error, OutputError | ModelError | MemoryError):
         raise error
     known = isinstance(error, CodecError)
@@ -165,8 +165,8 @@ def _one_by_one(
 
 
 def _together(codec: Codec, job: Job, items: Sequence[Recording], pieces: Pieces) -> Iterator[Made]:
-    """Encode windows of several items at a time. Their samples are held until they are encoded."""
-    begun: deque[tuple[Recording, Header | None, str]] = deque()  # without a header: what is wrong
+    """Encode windows of several items at a time; keeps their samples until they are encoded."""
+    begun: deque[tuple[Recording, Header | None, str]] = deque()  # no header: a problem
 
     def signals() -> Iterator[np.ndarray]:
         for item in items:
@@ -191,7 +191,7 @@ def _together(codec: Codec, job: Job, items: Sequence[Recording], pieces: Pieces
 
 
 def _header(pieces: Pieces) -> Header:
-    """The begin of an item. Raises AudioError for one that cannot be read."""
+    """The header that begins an item. Raises AudioError for an item that cannot be read."""
     header: Any = next(pieces)
     if isinstance(header, _End):
         raise AudioError(header.problem or "")
@@ -208,7 +208,7 @@ def _samples(pieces: Pieces) -> tuple[Header, np.ndarray]:
 
 
 def _row(job: Job, item: Recording, header: Header, codes: np.ndarray) -> TokenRow:
-    """codes: uint16 (channels, n_codebooks, frames). Raises CodecError for a row like no other."""
+    """codes: uint16 (channels, n_codebooks, frames). Raises CodecError for an invalid row."""
     row = TokenRow.of_dac(DacFile(header, codes), item.id, item.source, item.columns)
     job.header.dac(row)  # else the shard could not be written
     return row
@@ -225,14 +225,14 @@ def _blocks(pieces: Pieces) -> Iterator[np.ndarray]:
 
 
 class Ahead(Generic[Piece]):
-    """Pieces that a thread makes, up to so many ahead of who takes them."""
+    """Lets a thread make pieces, up to n_ahead more than have been taken."""
 
     def __init__(self, n_ahead: int, thread: ThreadPoolExecutor) -> None:
         self.thread, self.stop = thread, Event()
         self._waiting: Queue[Piece] = Queue(n_ahead)
 
     def of(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Start the thread; yields the pieces, or raises what making them raised."""
+        """Start the thread; yield the pieces, and raise what making them raised."""
         self._filled = self.thread.submit(self._fill, pieces)
         while True:
             try:

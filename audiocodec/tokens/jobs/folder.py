@@ -1,15 +1,15 @@
-"""The folder of a job: where its files are, what of it is done, and that one run is at work.
+"""The folder of a job: its files, which tasks are done, and a lock that admits one run at a time.
 
     job.json                   settings, model, types of the carried columns
-    items.jsonl                what is to be encoded, an item a line, in order
+    items.jsonl                the items to encode, one per line, in order
     tokens-00000.parquet ...   shard k: rows of its items, in order (.tar, .safetensors)
     errors.jsonl               items that could not be used, with the reason, in order
-    errors/tokens-00000.jsonl  the same of one shard, where it has any
-    .lock                      held by the run that is at work
+    errors/tokens-00000.jsonl  those of one shard, if there are any
+    .lock                      held by the run in progress
 
-A task of the items is done when its shard is there, or when its errors tell of all its items and
-there is no shard to write. Every file is written beside and renamed, the errors of a task ahead
-of its shard; so a run that is killed at any moment leaves tasks that are done and tasks to do anew.
+A task is done when its shard exists, or when its errors list all its items, so that there is no
+shard to write. Every file is written under another name and renamed, the errors of a task before
+its shard; so a run that is killed at any moment leaves each task either done or to be run again.
 """
 
 import json
@@ -28,7 +28,7 @@ from audiocodec.tokens.shards import ShardHeader, TokenRow, shard_name, write_sh
 ITEMS = "items.jsonl"
 JOB = "job.json"
 ERRORS = "errors.jsonl"
-# of an item, in items.jsonl: a restart compares the lines, byte by byte
+# fields of an item in items.jsonl; a restart compares the lines byte by byte
 # fmt: off
 STORED = (
     "id", "source", "path", "member", "offset", "n_bytes", "start", "duration", "columns",
@@ -43,10 +43,10 @@ class JobError(CodecError):
 
 @dataclass(frozen=True)
 class Recipe:
-    """What tokens and shards follow from, model and inputs apart.
+    """The settings that decide the bytes of shards, besides model and inputs.
 
-    format: of the shards. n_codebooks: the first ones. normalize: as Codec.compress does.
-    precision: "exact" or "fast". shard_rows: items of a shard, at most.
+    format: of the shards. n_codebooks: how many of the first. normalize: as Codec.compress does.
+    precision: "exact" or "fast". shard_rows: the most items in a shard.
     track: which audio track of a video, from 1; the first by default.
     """
 
@@ -78,22 +78,22 @@ class Problem:
 
 @dataclass(frozen=True)
 class Job:
-    """The folder of a job, as all processes know it."""
+    """A job, as all its processes know it: its folder, its settings and its header."""
 
     folder: Path
     recipe: Recipe
     header: ShardHeader
 
     def shard(self, task: ShardTask) -> Path:
-        """Where the shard of a task lies, or will."""
+        """Path of a task's shard, which may not exist yet."""
         return self.folder / shard_name(task.index, self.recipe.format)
 
     def errors(self, task: ShardTask) -> Path:
-        """Where the errors of a task lie, if it has any."""
+        """Path of a task's errors, which exists only if there are any."""
         return self.folder / "errors" / f"{self.shard(task).stem}.jsonl"
 
     def items(self, task: ShardTask) -> list[Recording]:
-        """What a task is made of. Raises JobError."""
+        """The items of a task. Raises JobError."""
         try:
             with open(self.folder / ITEMS, "rb") as file:
                 file.seek(task.offset)
@@ -102,7 +102,7 @@ class Job:
             raise JobError(f"{self.folder / ITEMS}: cannot be read: {error}") from error
 
     def is_done(self, task: ShardTask) -> bool:
-        """Whether nothing of a task is left to do."""
+        """Whether a task is complete."""
         if self.shard(task).exists():
             return True
         try:
@@ -113,12 +113,12 @@ class Job:
     def finish(
         self, task: ShardTask, rows: Sequence[TokenRow], problems: Sequence[Problem]
     ) -> None:
-        """Write what came of a task. Raises OutputError."""
+        """Write the errors of a task, then its shard. Raises OutputError."""
         errors = self.errors(task)
         if problems:
             make_folder(errors.parent)
             write_file(errors, b"".join(_line(vars(problem)) for problem in problems))
-        else:  # an earlier run may have met some, and been killed before it wrote the shard
+        else:  # an earlier run may have left some, if it was killed before it wrote the shard
             _remove(errors)
         if rows:
             write_shard(self.shard(task), rows, self.header, overwrite=True)
@@ -131,7 +131,7 @@ class Job:
                     file.write(errors.read_bytes())
 
     def remove_half_written(self) -> None:
-        """Remove what runs that were killed have begun to write."""
+        """Remove files that killed runs left half-written."""
         for folder in (self.folder, self.folder / "errors"):
             for name in ("tokens-", f"{ERRORS}.", f"{JOB}.", f"{ITEMS}."):
                 for path in folder.glob(f".{name}*.part"):
@@ -140,7 +140,7 @@ class Job:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Make the folder and keep other runs out of it. Raises JobError, OutputError."""
+    """Make the folder and hold its lock. Raises JobError if another run has it, OutputError."""
     make_folder(folder)
     lock = folder / ".lock"
     try:
@@ -157,13 +157,13 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def line_of(item: Recording, file_bytes: int | None) -> bytes:
-    """A line of items.jsonl. file_bytes: of the file to open, by which a change of it is seen."""
+    """A line of items.jsonl. file_bytes: size of the file, by which a change of it is noticed."""
     values = {name: getattr(item, name) for name in STORED}
     return _line(values | {"path": str(item.path), "file_bytes": file_bytes})
 
 
 def item_of(line: bytes) -> Recording:
-    """The item of a line. Raises ValueError, TypeError, KeyError."""
+    """The item in a line of items.jsonl. Raises ValueError, TypeError, KeyError."""
     stored = json.loads(line)
     del stored["file_bytes"]
     return Recording(**stored | {"path": Path(stored["path"])})

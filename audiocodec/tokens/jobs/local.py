@@ -1,4 +1,4 @@
-"""The tasks of a job on this machine: in this process, or in several on the CPU."""
+"""Runs the tasks of a job on this machine, in this process or in several on the CPU."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
@@ -22,7 +22,7 @@ Report = Callable[[TaskDone], None]
 def run_here(
     codec: Codec, job: Job, tasks: Sequence[ShardTask], tick: Tick, report: Report
 ) -> None:
-    """Do the tasks in this process."""
+    """Run the tasks in this process."""
     with reading_thread() as reader:
         for task in tasks:
             report(encode_task(codec, job, task, reader, tick))
@@ -31,9 +31,9 @@ def run_here(
 def run_in_processes(
     loading: Loading, job: Job, tasks: Sequence[ShardTask], n_processes: int, report: Report
 ) -> None:
-    """Do the tasks in so many processes of one thread each.
+    """Run the tasks in n_processes processes of one thread each.
 
-    Raises what a worker raises; JobError where one dies. The others end then.
+    Raises what a worker raises, and JobError if one dies; the other workers are then ended.
     """
     try:
         with worker_pool(n_processes, 1) as pool:
@@ -51,4 +51,4 @@ def _work(loading: Loading, job: Job, task: ShardTask) -> TaskDone:
     return encode_task(codec, job, task, _reader())
 
 
-_reader = lru_cache(maxsize=1)(reading_thread)  # of a worker process
+_reader = lru_cache(maxsize=1)(reading_thread)  # one per worker process

@@ -1,4 +1,4 @@
-"""What there is to do: inputs listed once and cut into tasks; a restart must find the same."""
+"""Plans a job: lists its inputs and cuts them into tasks; a restart must find the same."""
 
 import json
 import os
@@ -17,12 +17,12 @@ from audiocodec.tokens.shards import ShardHeader, Value, column_types
 
 VERSION = 1
 SHARD_BYTES = 2**26  # of sound files: 12 minutes of 16-bit mono at 44.1 kHz, an hour of mp3
-EXCERPT_BYTES_PER_S = 88_200  # as such a recording has, where only a duration is known
-ELSE = "give the same as before, or name another folder"
+EXCERPT_BYTES_PER_S = 88_200  # of 16-bit mono at 44.1 kHz, if only a duration is known
+ADVICE = "give the same as before, or name another folder"
 
 
 class _TaskSplitter:
-    """Cuts items, in order, where a task has enough rows or enough sound."""
+    """Splits items, in order: a task ends when it has enough rows or enough sound."""
 
     def __init__(self, shard_rows: int) -> None:
         self.shard_rows = shard_rows
@@ -43,10 +43,10 @@ class _TaskSplitter:
 def planned(
     folder: Path, inputs: Sequence[PathLike], recipe: Recipe, header: ShardHeader
 ) -> tuple[Job, list[ShardTask]]:
-    """Plan a new job, or find the plan of the one in the folder, which must be the same.
+    """Plan a new job, or resume the one in the folder, whose settings must be the same.
 
-    header: without carried columns. Raises JobError where the settings or the inputs differ,
-    AudioError where there is nothing to do, OutputError.
+    header: without carried columns. Raises JobError if settings or inputs differ, AudioError if
+    there is nothing to encode, OutputError.
     """
     if (folder / JOB).exists():
         return _resumed(folder, inputs, recipe, header)
@@ -72,7 +72,7 @@ def _new(
         if not splitter.tasks:
             raise AudioError(f"{os.fspath(inputs[0])}: holds nothing to encode")
     job = Job(folder, recipe, header)
-    with output_file(folder / JOB, overwrite=True) as file:  # last: with it, the plan is whole
+    with output_file(folder / JOB, overwrite=True) as file:  # last: marks the plan as complete
         file.write(json.dumps(_description(job), indent=1).encode() + b"\n")
     return job, splitter.tasks
 
@@ -87,13 +87,13 @@ def _resumed(
             then = stored[group].get(name)
             if name != "columns" and then != now:
                 what = name if group == "settings" or name == "model" else f"model {name}"
-                raise JobError(f"{folder}: was begun with {what} {then}, not {now}; {ELSE}")
+                raise JobError(f"{folder}: was begun with {what} {then}, not {now}; {ADVICE}")
     splitter = _TaskSplitter(recipe.shard_rows)
     try:
         with open(folder / ITEMS, "rb") as file:
             for number, (listed, line) in enumerate(zip_longest(_listed(inputs), file), 1):
                 if listed is None or listed[1] != line:
-                    raise JobError(f"{folder}: {_difference(number, listed, line)}; {ELSE}")
+                    raise JobError(f"{folder}: {_difference(number, listed, line)}; {ADVICE}")
                 item, _, file_bytes = listed
                 splitter.add(item, line, file_bytes)
     except OSError as error:
@@ -103,10 +103,10 @@ def _resumed(
 
 
 def _listed(inputs: Sequence[PathLike]) -> Iterator[tuple[Recording, bytes, int | None]]:
-    """Items, their lines, and the sizes of their files; a file's is looked up once."""
+    """Items, their lines in items.jsonl, and the sizes of their files, asked once for each."""
     path, file_bytes = None, None
     for item in items_of(inputs):
-        absolute = Path(os.path.abspath(item.path))  # workers may be elsewhere
+        absolute = Path(os.path.abspath(item.path))  # workers may run in another folder
         if absolute != path:
             path, file_bytes = absolute, _file_bytes(absolute)
         item = replace(item, path=absolute)
@@ -149,7 +149,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 def _difference(
     number: int, listed: tuple[Recording, bytes, int | None] | None, line: bytes | None
 ) -> str:
-    """What differs between an item that is there and the one that was."""
+    """How an item that was listed now differs from the stored line."""
     if listed is None:
         return f"item {number} of its inputs, {_source(line)}, is no longer there"
     if line is None:

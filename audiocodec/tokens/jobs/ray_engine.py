@@ -1,7 +1,7 @@
-"""The tasks of a job on a Ray cluster: Ray Data hands them to actors that hold the model.
+"""Runs the tasks of a job on a Ray cluster: Ray Data hands them to actors that hold the model.
 
-Actors write their shards to the folder of the job, which all machines must share. Ray restarts
-an actor that dies and gives its task to it, or to another, again.
+Actors write their shards to the folder of the job, which all machines must share. If an actor
+dies, Ray restarts it and hands out its task again.
 """
 
 import logging
@@ -16,22 +16,22 @@ from audiocodec.extras import how_to_install
 from audiocodec.tokens.jobs.encoding import Loading, TaskDone, encode_task, loaded, reading_thread
 from audiocodec.tokens.jobs.folder import Job, JobError, ShardTask
 
-STORE_BYTES = 100_000_000  # of shared memory of a cluster of our own: numbers of tasks travel
+STORE_BYTES = 100_000_000  # shared memory of our own cluster, for task descriptions only
 
 
 class _Actor:
-    """A worker of Ray: holds the model, does a task at a time."""
+    """A Ray worker, which holds the model and runs one task at a time."""
 
     def __init__(self, loading: Loading, job: Job) -> None:
         self.loading, self.job, self.reader = loading, job, reading_thread()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A task, as Ray Data has it, to what came of it, or the reason why it failed."""
+        """Run a task, given as a row of Ray Data; returns its TaskDone and an error or ""."""
         task = ShardTask(**{name: int(value) for name, value in row.items()})
         try:
             codec = loaded(self.loading, self.job.header.fingerprint)
             done = encode_task(codec, self.job, task, self.reader)
-        except CodecError as error:  # Ray would wrap it in pages of its own
+        except CodecError as error:  # Ray would wrap it in a long traceback
             return {**asdict(TaskDone(task.index, 0, 0.0, 0)), "error": str(error)}
         return {**asdict(done), "error": ""}
 
@@ -44,10 +44,10 @@ def run_on_ray(
     address: str | None,
     report: Callable[[TaskDone], None],
 ) -> None:
-    """Do the tasks with so many actors, of one core or one GPU each; 0: as many as there are.
+    """Run the tasks with n_workers actors of one core or GPU each; 0: one for each there is.
 
-    address: of a cluster that runs; without one, a cluster is started here and ended.
-    Raises ArgumentError without ray or a cluster, JobError where a task cannot be done.
+    address: of a running cluster; without one, a cluster is started here and shut down.
+    Raises ArgumentError without ray or a cluster, JobError if a task fails.
     """
     with _cluster(n_workers, address) as ray:
         kind = _kind(loading.device, ray.cluster_resources())
@@ -85,8 +85,8 @@ def _kind(device: str, resources: dict[str, float]) -> str:
 
 @contextmanager
 def _cluster(n_workers: int, address: str | None) -> Iterator[Any]:
-    """Ray, connected and quiet. A connection of the caller's is used and left."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would tell its makers
+    """Ray, connected and quiet; a connection that the caller made is used and kept open."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # it would report usage to its makers
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else it warns
     try:
         import ray
@@ -120,7 +120,7 @@ def _cluster(n_workers: int, address: str | None) -> Iterator[Any]:
 
 @contextmanager
 def _quiet(ray: Any) -> Iterator[None]:
-    """Without Ray Data's own bars and news; ours tell how far the job is."""
+    """Without Ray Data's progress bars and messages, since the job reports its own progress."""
     context = ray.data.DataContext.get_current()
     names = ("enable_progress_bars", "print_on_execution_start")
     before = {name: getattr(context, name) for name in names if hasattr(context, name)}

@@ -1,4 +1,4 @@
-"""Patterns: codes (n_codebooks, frames) as the streams of tokens that a language model reads.
+"""Patterns: turn codes (n_codebooks, frames) into streams of tokens for a language model, and back.
 
 pattern = delay(8)
 vocabulary = Vocabulary.shared(8)

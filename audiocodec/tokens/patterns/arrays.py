@@ -1,6 +1,6 @@
-"""Takes integer arrays of numpy and of torch, and gives back the same kind.
+"""Converts integer arrays of numpy or torch to numpy, and results back to the kind that was given.
 
-Patterns compute in numpy alone, so that there is one path.
+Patterns compute in numpy only, so that there is one implementation.
 """
 
 from typing import TypeVar
@@ -15,10 +15,10 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 def numpy_of(array: np.ndarray | Tensor, what: str) -> np.ndarray:
-    """As int64 in numpy, the same shape. Raises CodesError for anything but integers."""
+    """The array as int64 in numpy, in the same shape. Raises CodesError unless of integers."""
     if isinstance(array, Tensor):
         array = array.detach().cpu()
-        if array.is_floating_point():  # before numpy, which does not know all of them
+        if array.is_floating_point():  # checked here, since numpy does not know bfloat16
             raise CodesError(f"{what} of type {array.dtype}; they must be integers")
     values = np.asarray(array)
     if values.dtype.kind not in "iu":
@@ -29,7 +29,7 @@ def numpy_of(array: np.ndarray | Tensor, what: str) -> np.ndarray:
 
 
 def like(values: np.ndarray, kind: Array) -> Array:
-    """The values as the kind of array that `kind` is, on its device."""
+    """The values, in the same shape, as an array of the type of `kind`, on its device."""
     if isinstance(kind, Tensor):
         return torch.from_numpy(values).to(kind.device)
     return values

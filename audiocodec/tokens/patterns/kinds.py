@@ -21,15 +21,16 @@ from audiocodec.tokens.patterns.pattern import Pattern
 
 
 def parallel(n_codebooks: int) -> Pattern:
-    """A stream for each codebook, a step for each frame."""
+    """One stream per codebook, one step per frame."""
     return delay(n_codebooks, [0] * n_codebooks)
 
 
 def delay(n_codebooks: int, delays: Sequence[int] | None = None) -> Pattern:
-    """A stream for each codebook, each so many steps late; 0, 1, 2 and so on by default.
+    """One stream per codebook, each delayed by some steps: 0, 1, 2 and so on by default.
 
-    Source: arXiv 2306.05284, section 2.2. MusicGen in stereo, with left and right in turn, has
-    the delays 0, 0, 1, 1, 2, 2, 3, 3.
+    MusicGen in stereo, with left and right alternating, has the delays 0, 0, 1, 1, 2, 2, 3, 3.
+    Raises ArgumentError unless there is one delay per codebook, 0 or more.
+    Source: arXiv 2306.05284, section 2.2.
     """
     delays = range(n_codebooks) if delays is None else delays
     _check_length("delays", delays, n_codebooks)
@@ -37,20 +38,21 @@ def delay(n_codebooks: int, delays: Sequence[int] | None = None) -> Pattern:
 
 
 def flatten(n_codebooks: int) -> Pattern:
-    """One stream, frame after frame, in each frame the codebooks in order."""
+    """One stream: frame after frame, and in each frame the codebooks in order."""
     return partial_flatten(range(n_codebooks), streams=[0] * n_codebooks)
 
 
 def partial_flatten(
     slots: Sequence[int], delays: Sequence[int] | None = None, streams: Sequence[int] | None = None
 ) -> Pattern:
-    """Each frame takes some steps, and codebooks of the same slot stand in the same one.
+    """Each frame takes several steps; codebooks of the same slot come at the same step.
 
     slots: for each codebook, the step within a frame, from 0. [0, 1, 1, 1] is the first codebook,
-    then the others at once. delays: for each codebook, how many frames late; 0 by default.
-    streams: for each codebook, its stream; one each by default. Codebooks that share a stream are
-    flattened into it: slots [0, 1, 0, 0] with streams [0, 0, 1, 2] flattens the first two and has
-    the others beside them.
+    then the others at once. delays: for each codebook, its delay in frames; 0 by default.
+    streams: for each codebook, its stream; by default each has its own. Codebooks that share a
+    stream are flattened into it: slots [0, 1, 0, 0] with streams [0, 0, 1, 2] flattens the first
+    two, with the others in parallel.
+    Raises ArgumentError for sequences of different lengths, or codebooks that collide.
     Source: arXiv 2306.05284, section 2.2.
     """
     delays = [0] * len(slots) if delays is None else delays
@@ -71,10 +73,11 @@ def partial_flatten(
 def coarse_then_fine(n_codebooks: int, n_coarse: int = 1, fine: str = "parallel") -> Pattern:
     """The first codebooks of all frames, flattened into stream 0; then the others.
 
-    fine: "parallel", each in a stream of its own, side by side, which a model may fill stream by
-    stream (VALL-E, SoundStorm); or "levels", all in stream 0, one codebook after the other.
-    The eos, if there is one, stands between coarse and fine, so that the fine part's length is
-    known when it begins.
+    fine: "parallel", each codebook in its own stream at the same steps, which a model may fill
+    stream by stream (VALL-E, SoundStorm); or "levels", all in stream 0, one after the other.
+    The eos, if there is one, stands between coarse and fine, so that the length of the fine part
+    is known when it begins.
+    Raises ArgumentError for n_coarse or fine out of range.
     Source: arXiv 2301.02111, section 4.2.
     """
     if not 1 <= n_coarse <= n_codebooks:

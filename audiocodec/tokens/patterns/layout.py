@@ -1,4 +1,4 @@
-"""Where each code of so many frames stands: which stream, which step."""
+"""Lays out a number of frames: at which stream and step each code stands."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from audiocodec.tokens.patterns.vocabulary import SpecialToken
 
 
 class Place(NamedTuple):
-    """The place of one codebook: of T frames, frame t stands at blocks * T + period * t + offset.
+    """The place of one codebook: of T frames, frame t is at step blocks * T + period * t + offset.
 
-    `blocks` above 0 is for what comes after a whole pass over the frames (coarse, then fine). If
-    there is an eos, it comes between: what has blocks stands one step later. A bos shifts all.
+    `blocks` above 0 is for codebooks that come after whole passes over the frames (coarse, then
+    fine). If there is an eos, it comes between and shifts these by a step. A bos shifts all.
     """
 
     stream: int
@@ -25,35 +25,35 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """The places of all codes of some frames, and what fills the other places.
+    """The places of all codes of some frames, and the special tokens in the other places.
 
-    `codebook` and `frame` say what each place holds, and `streams` and `steps` where each code
-    stands, so that tokens[..., streams, steps] are the tokens of the codes.
+    `codebook` and `frame` say what each place holds, `streams` and `steps` where each code is:
+    tokens[..., streams, steps] are the tokens of the codes, (..., n_codebooks, frames).
     """
 
-    codebook: np.ndarray  # int64 (n_streams, n_steps): a codebook, or a SpecialToken
+    codebook: np.ndarray  # int64 (n_streams, n_steps): a codebook or a SpecialToken
     frame: np.ndarray  # int64 (n_streams, n_steps): -1 where there is no code
     streams: np.ndarray  # int64 (n_codebooks, 1)
     steps: np.ndarray  # int64 (n_codebooks, frames)
 
     @property
     def n_streams(self) -> int:
-        """How many tokens a step has."""
+        """Tokens of a step."""
         return self.codebook.shape[0]
 
     @property
     def n_steps(self) -> int:
-        """How many steps there are, bos and eos included."""
+        """Number of steps, including bos and eos."""
         return self.codebook.shape[1]
 
     @property
     def code_mask(self) -> np.ndarray:
-        """Which places hold codes, bool (n_streams, n_steps): those that a loss counts."""
+        """The places of codes, which a loss counts: bool (n_streams, n_steps)."""
         return self.codebook >= 0
 
     @property
     def eos_mask(self) -> np.ndarray:
-        """Which places hold the end, bool (n_streams, n_steps): a loss counts these too."""
+        """The places of eos, which a loss counts too: bool (n_streams, n_steps)."""
         return self.codebook == SpecialToken.EOS
 
 
@@ -65,9 +65,9 @@ def starts(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> np.n
 
 
 def lay(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> Layout:
-    """Lay out so many frames.
+    """Lay out n_frames frames.
 
-    Raises ArgumentError if two codes fall into one place.
+    Raises ArgumentError if two codes fall on one place.
     """
     stream, _, period, _ = np.array(places, np.int64).T
     start = starts(places, n_frames, bos, eos)
@@ -83,21 +83,21 @@ def lay(places: Sequence[Place], n_frames: int, bos: bool, eos: bool) -> Layout:
     if eos:
         _set_ends(codebook, stream, after)
     n_steps = _pad(codebook)
-    for s, first, step in zip(stream, after, period):  # places of frames that there are not
+    for s, first, step in zip(stream, after, period):  # where later frames would be
         row = codebook[s, first::step]
         row[row == SpecialToken.MASK] = SpecialToken.PAD
     return Layout(codebook[:, :n_steps], frame[:, :n_steps], stream[:, None], steps)
 
 
 def _set_ends(codebook: np.ndarray, stream: np.ndarray, after: np.ndarray) -> None:
-    """The first free place of the frame after the last, in each stream."""
+    """Put the eos on the first free place of the frame after the last, in each stream."""
     for s, row in enumerate(codebook):
         places = after[stream == s]
         row[places[row[places] == SpecialToken.MASK].min()] = SpecialToken.EOS
 
 
 def _pad(codebook: np.ndarray) -> int:
-    """Fill what follows a stream's end; return the end of the last stream."""
+    """Pad each stream after its end; returns the end of the longest."""
     held = codebook != SpecialToken.MASK
     end = np.where(held.any(axis=1), codebook.shape[1] - held[:, ::-1].argmax(axis=1), 0)
     codebook[np.arange(codebook.shape[1]) >= end[:, None]] = SpecialToken.PAD

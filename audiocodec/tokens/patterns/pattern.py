@@ -1,4 +1,4 @@
-"""A pattern: an exact, invertible way from codes to streams of tokens."""
+"""A pattern: an exact, invertible mapping from codes to streams of tokens."""
 
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -13,15 +13,16 @@ from audiocodec.tokens.patterns.layout import Layout, Place, lay, starts
 from audiocodec.tokens.patterns.streaming import PatternStream
 from audiocodec.tokens.patterns.vocabulary import Vocabulary
 
-LONGEST = 2**24  # frames or steps, two days of audio; beyond it somebody has made a mistake
+LONGEST = 2**24  # frames or steps, two days of audio; more is taken for a mistake
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Where the codes of each codebook stand. `delay`, `flatten` and so on make the known ones.
+    """The places of all codebooks. `delay`, `flatten` and others make the published patterns.
 
     Letters: T frames, S streams, N steps. Arrays are of numpy or torch, integers of any width;
-    what comes back is int64 of the same kind, on the same device.
+    results are int64, of the same kind and on the same device.
+    Raises ArgumentError for places that overlap or leave gaps between streams.
     """
 
     places: tuple[Place, ...]  # one per codebook
@@ -47,26 +48,26 @@ class Pattern:
 
     @property
     def n_codebooks(self) -> int:
-        """How many codebooks a frame has."""
+        """Codebooks of a frame."""
         return len(self.places)
 
     @property
     def n_streams(self) -> int:
-        """How many tokens a step has."""
+        """Tokens of a step."""
         return 1 + max(place.stream for place in self.places)
 
     @property
     def leader(self) -> int:
-        """The codebook whose code comes first in a frame, and whose eos is the end of all."""
+        """The codebook whose code comes first in a frame, and whose eos ends the sequence."""
         return min(
             range(self.n_codebooks), key=lambda k: (self.places[k].blocks, self.places[k].offset)
         )
 
     def end_token(self, vocabulary: Vocabulary) -> int | None:
-        """The token by which the leader tells how many frames there are: eos, without one pad.
+        """The leader's token that ends the frames: eos, or pad in a vocabulary without eos.
 
-        What other streams hold of that frame does not matter: a model that draws all streams at
-        once need not have them agree. None if the leader cannot tell before others have to know.
+        Other streams are not looked at for it, so a model that draws all streams at once need not
+        make them agree. None if other codebooks need the number of frames before that token comes.
         """
         leader = self.places[self.leader]
         late = [place for place in self.places if place.blocks]
@@ -76,15 +77,19 @@ class Pattern:
         return vocabulary.eos if in_time else None
 
     def layout(self, n_frames: int, vocabulary: Vocabulary) -> Layout:
-        """Where each code stands and what else there is; its masks are for the loss."""
+        """The places of all codes and special tokens; its masks are for the loss.
+
+        Raises ArgumentError for a vocabulary or a number of frames that does not fit.
+        """
         self.check(vocabulary, n_frames)
         bos, eos = vocabulary.bos is not None, vocabulary.eos is not None
         return lay(self.places, n_frames, bos, eos)
 
     def apply(self, codes: Array, vocabulary: Vocabulary) -> Array:
-        """Codes (..., n_codebooks, T) as tokens (..., S, N).
+        """Turn codes (..., n_codebooks, T) into tokens (..., S, N).
 
-        Raises CodesError for codes of a wrong shape or out of range.
+        Raises CodesError for codes of a wrong shape or out of range, ArgumentError for a
+        vocabulary with another number of codebooks.
         """
         values: np.ndarray = numpy_of(codes, "codes")
         if values.ndim < 2 or values.shape[-2] != self.n_codebooks:
@@ -99,12 +104,13 @@ class Pattern:
         return like(tokens, codes)
 
     def invert(self, tokens: Array, vocabulary: Vocabulary, n_frames: int | None = None) -> Array:
-        """Tokens (..., S, N) as codes (..., n_codebooks, T).
+        """Turn tokens (..., S, N) back into codes (..., n_codebooks, T).
 
-        Of a sequence that is cut, the frames that are complete. Places that hold no code are not
-        looked at, except for the leader's end token. n_frames: how many frames there are, for
-        sequences that do not tell.
-        Raises CodesError for tokens of a wrong shape, or that cannot be codes where they stand.
+        Of a sequence that is cut, returns the complete frames. Places without a code are ignored,
+        except for the leader's end token. n_frames: number of frames, for sequences that do not
+        show it.
+        Raises CodesError for tokens of a wrong shape, or that cannot be codes in their place,
+        ArgumentError for a vocabulary with another number of codebooks.
         """
         values: np.ndarray = numpy_of(tokens, "tokens")
         if values.ndim < 2 or values.shape[-2] != self.n_streams:
@@ -126,9 +132,9 @@ class Pattern:
         return like(vocabulary.codes_of(found, range(self.n_codebooks)), tokens)
 
     def stream(self, vocabulary: Vocabulary, n_frames: int | None = None) -> PatternStream:
-        """Invert while the tokens are being made; `n_frames` if it is known beforehand.
+        """A stream that inverts tokens while they are made; give `n_frames` if it is known.
 
-        Raises ArgumentError if the pattern has to know it and nothing will tell.
+        Raises ArgumentError if the pattern needs n_frames and no end token will show it.
         """
         self.check(vocabulary, n_frames)
         if n_frames is None and self.end_token(vocabulary) is None:
@@ -141,9 +147,9 @@ class Pattern:
         return starts(self.places, n_frames or 0, bos, eos)
 
     def received(self, n_steps: int, n_frames: int | None, vocabulary: Vocabulary) -> np.ndarray:
-        """How many codes of each codebook so many first steps hold, int64 (n_codebooks,).
+        """How many codes of each codebook the first n_steps steps hold, int64 (n_codebooks,).
 
-        n_frames: None if it is not known yet, which leaves out what comes after whole passes.
+        n_frames: None if not yet known; then codebooks that come after whole passes count as 0.
         """
         _, _, period, blocks = np.array(self.places, np.int64).T
         n_codes = np.maximum((n_steps - 1 - self.starts(n_frames, vocabulary)) // period + 1, 0)
@@ -152,7 +158,7 @@ class Pattern:
         return np.minimum(n_codes, n_frames)
 
     def check(self, vocabulary: Vocabulary, n_frames: int | None = None) -> None:
-        """Raises ArgumentError for a vocabulary or a number of frames that cannot be."""
+        """Raises ArgumentError for a vocabulary or a number of frames that does not fit."""
         if vocabulary.n_codebooks != self.n_codebooks:
             raise ArgumentError(
                 f"the pattern has {self.n_codebooks} codebooks, the vocabulary "
@@ -162,7 +168,7 @@ class Pattern:
             raise ArgumentError(f"n_frames={n_frames}; it must be 0 to {LONGEST - 1}")
 
     def _n_frames(self, tokens: np.ndarray, vocabulary: Vocabulary) -> int | None:
-        """How many frames tokens (..., S, N) are of; None if they are cut before it is told."""
+        """Number of frames of tokens (..., S, N); None if they are cut before their end token."""
         n_steps = tokens.shape[-1]
         token = self.end_token(vocabulary)
         if token is not None:
@@ -181,7 +187,7 @@ class Pattern:
         return n_frames
 
     def _end(self, tokens: np.ndarray, vocabulary: Vocabulary, token: int) -> int | None:
-        """The frame at which the leader of every row has the end token; None if none does."""
+        """The frame at which the leader of all rows has the end token; None if none has it."""
         stream, offset, period, _ = self.places[self.leader]
         first = offset + (vocabulary.bos is not None)
         ended = tokens[..., stream, first::period] == token

@@ -1,4 +1,4 @@
-"""Inverts a pattern while a model makes the tokens: frames come out as soon as complete."""
+"""Inverts a pattern while a model generates tokens: returns frames once they are complete."""
 
 from typing import TYPE_CHECKING
 
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
 
 
 class PatternStream:
-    """One sequence, step by step: all pushes and one flush equal `invert` of the whole.
+    """Inverts one sequence step by step: all pushes and one flush equal `invert` of the whole.
 
-    Push everything that `apply` makes, the bos step too: the prompt first, then each step drawn.
-    Attributes: n_steps (pushed so far), n_out (frames given out), n_frames (None until known).
+    Push all steps that `apply` would make, including bos: the prompt first, then each drawn step.
+    Attributes: n_steps (pushed so far), n_out (frames returned), n_frames (None until known).
     """
 
     def __init__(self, pattern: "Pattern", vocabulary: Vocabulary, n_frames: int | None) -> None:
         self.pattern, self.vocabulary, self.n_frames = pattern, vocabulary, n_frames
         self.n_steps = self.n_out = 0
-        # codes of frames that still lack some, one row per codebook; each begins at frame n_out
+        # codes of incomplete frames, one row per codebook; each row begins at frame n_out
         self._waiting = [np.empty(0, np.int64) for _ in pattern.places]
         self._nothing: np.ndarray | Tensor = np.empty((pattern.n_codebooks, 0), np.int64)
         self._layout: Layout | None = None
 
     def push(self, tokens: Array) -> Array:
-        """The next step (S,) or steps (S, any); returns the frames completed (n_codebooks, k).
+        """Push the next step (S,) or steps (S, any); returns k new frames, (n_codebooks, k).
 
-        Raises CodesError for a token that cannot be a code where it stands; the stream is then as
-        it was before, so that another one can be pushed.
+        Raises CodesError for tokens of a wrong shape, or one that cannot be a code in its place;
+        the stream is then unchanged, so that another token can be pushed.
         """
         steps = self._steps(tokens)
         n_steps = self.n_steps + steps.shape[1]
@@ -46,9 +46,9 @@ class PatternStream:
         return frames
 
     def flush(self) -> np.ndarray | Tensor:
-        """The end: what is left, which is nothing, (n_codebooks, 0); incomplete frames are dropped.
+        """End the stream; drops incomplete frames and returns an empty array, (n_codebooks, 0).
 
-        Raises CodesError if the number of frames is known and some have not come.
+        Raises CodesError if the number of frames is known and some are missing.
         """
         if self.n_frames is not None and self.n_out < self.n_frames:
             raise CodesError(
@@ -58,13 +58,13 @@ class PatternStream:
 
     @property
     def done(self) -> bool:
-        """Whether all frames have come out: nothing more is to be drawn."""
+        """Whether all frames were returned, so that no more tokens need to be drawn."""
         return self.n_out == self.n_frames
 
     def allowed(self) -> np.ndarray:
-        """Which tokens the next step may be, bool (S, vocabulary size), in numpy.
+        """Which tokens are allowed at the next step: numpy bool (S, vocabulary size).
 
-        A place without a code allows its special token alone.
+        A place without a code allows its special token only.
         """
         cells = self._next_cells()
         allowed = self.vocabulary.allowed(cells)
@@ -74,7 +74,7 @@ class PatternStream:
         return allowed
 
     def _next_cells(self) -> np.ndarray:
-        """What stands in each stream at the next step (S,), as far as one can know."""
+        """Codebook or SpecialToken of each stream at the next step (S,), as far as known."""
         cells = np.full(self.pattern.n_streams, SpecialToken.MASK, np.int64)
         if self.n_frames is not None:
             if self._layout is None:
@@ -91,7 +91,7 @@ class PatternStream:
         return cells
 
     def _steps(self, tokens: np.ndarray | Tensor) -> np.ndarray:
-        """As int64 (S, any)."""
+        """The tokens as int64 (S, any)."""
         steps = numpy_of(tokens, "tokens")
         if steps.ndim == 1:
             steps = steps[:, None]
@@ -114,11 +114,11 @@ class PatternStream:
         return steps[stream, start + period * frames - self.n_steps]
 
     def _first(self, k: int) -> int:
-        """The first frame of which the code of codebook k has not come."""
+        """The first frame whose code of codebook k is missing."""
         return self.n_out + len(self._waiting[k])
 
     def _end(self, steps: np.ndarray) -> int | None:
-        """The number of frames, if the leader ends among the new steps."""
+        """The number of frames, if the new steps hold the leader's end token."""
         leader = self.pattern.leader
         row = self._row(steps, leader, self._received(steps, None)[leader], None)
         ended = row == self.pattern.end_token(self.vocabulary)
@@ -133,7 +133,7 @@ class PatternStream:
         ]
 
     def _take(self) -> np.ndarray:
-        """Give out the frames of which every codebook has its code."""
+        """Take out the frames that have the codes of all codebooks."""
         n = min(map(len, self._waiting))
         frames = np.stack([row[:n] for row in self._waiting])
         self._waiting = [row[n:] for row in self._waiting]

@@ -1,4 +1,4 @@
-"""Which token stands for which code, and which for no code at all."""
+"""Maps codes to tokens, and names the special tokens, which stand for no code."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from audiocodec.errors import ArgumentError, CodesError
 
 
 class SpecialToken(IntEnum):
-    """What a place in a stream holds when it holds no code; below 0, as codebooks start at 0."""
+    """What a place without a code holds; below 0, where a place with a code has its codebook.
+
+    The ids that a model reads are those of Vocabulary.
+    """
 
     BOS = -1  # the first step, in every stream
     EOS = -2  # once in a stream, where the frame after the last one would begin
@@ -22,12 +25,14 @@ class SpecialToken(IntEnum):
 class Vocabulary:
     """The tokens of a model: code `c` of codebook `k` is the token `offsets[k] + c`.
 
-    Special tokens may share an id with each other (MusicGen has one for all), never with a code.
-    Without `bos` or `eos` (None) a sequence has no first step, or no end, of its own.
+    offsets: one per codebook. pad, mask, bos, eos: ids of the special tokens, which may be equal to
+    each other (MusicGen has one for all), but not to a code's. None for `bos` or `eos`: sequences
+    have no such step.
+    Raises ArgumentError for values out of range.
     """
 
     codebook_size: int
-    offsets: tuple[int, ...]  # one per codebook
+    offsets: tuple[int, ...]
     pad: int
     mask: int
     bos: int | None = None
@@ -68,22 +73,25 @@ class Vocabulary:
 
     @property
     def n_codebooks(self) -> int:
-        """How many codebooks have tokens."""
+        """Number of codebooks."""
         return len(self.offsets)
 
     @property
     def size(self) -> int:
-        """One more than the highest token: the rows that an embedding needs."""
+        """The highest token plus 1: the rows that an embedding needs."""
         return 1 + max(max(self.offsets) + self.codebook_size - 1, *self._specials().values())
 
     def fill(self, cells: np.ndarray) -> np.ndarray:
-        """The special token of each cell, any shape; of a codebook's cell the mask token."""
+        """Ids of special tokens, int64, in the shape of cells; the mask's for a codebook.
+
+        cells: int64, any shape, each a codebook or a SpecialToken.
+        """
         specials = [self.mask, self.bos, self.eos, self.pad, self.mask]  # at -SpecialToken
         ids = np.array([self.mask if token is None else token for token in specials], np.int64)
         return ids[-np.minimum(cells, 0)]
 
     def allowed(self, cells: Sequence[int] | np.ndarray) -> np.ndarray:
-        """Which tokens a model may draw for such cells.
+        """Which tokens a model may draw in places that hold such cells.
 
         cells: (n,), each a codebook or a SpecialToken. Returns bool (n, size).
         """
@@ -93,7 +101,7 @@ class Vocabulary:
         return np.where(codebooks >= 0, (code >= 0) & (code < self.codebook_size), special)
 
     def tokens_of(self, codes: np.ndarray) -> np.ndarray:
-        """The token of each code, int64 (..., n_codebooks, frames).
+        """The tokens of codes, both int64 (..., n_codebooks, frames).
 
         Raises CodesError for a code out of range.
         """
@@ -109,9 +117,9 @@ class Vocabulary:
     def codes_of(
         self, tokens: np.ndarray, codebooks: Sequence[int], first_frame: int = 0
     ) -> np.ndarray:
-        """The code of each token.
+        """The codes of tokens, both int64 (..., n, frames).
 
-        tokens: int64 (..., n, frames), the rows of the n codebooks named.
+        codebooks: of the n rows. first_frame: number of the first frame, for messages.
         Raises CodesError for a token that is no code of its codebook.
         """
         offsets = np.array([self.offsets[k] for k in codebooks], np.int64)[:, None]

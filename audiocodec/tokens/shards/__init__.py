@@ -1,4 +1,4 @@
-"""Shards of tokens: what a row is, and three ordinary formats. No torch."""
+"""Shards of tokens: the rows, and three common formats for them. Does not import torch."""
 
 from audiocodec.tokens.shards.header import ShardError, ShardHeader, column_types
 from audiocodec.tokens.shards.opening import (

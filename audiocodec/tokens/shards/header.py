@@ -1,6 +1,7 @@
 """What all rows of a shard share: the model, and the types of the carried columns.
 
-With a row it makes a complete .dac file, and so it checks rows, those written and those read.
+Header and row together give a complete .dac file; that is how rows are checked, both those to write
+and those that were read.
 """
 
 import json
@@ -18,7 +19,7 @@ from audiocodec.tokens.shards.row import TokenRow, Value
 
 VERSION = 1
 COLUMN_TYPES = ("str", "int", "float", "bool")
-FIXED: dict[str, type] = {  # the columns that every row has, codes apart
+FIXED: dict[str, type] = {  # the columns that every row has, besides codes
     "id": str,
     "source": str,
     "sample_rate": int,
@@ -41,9 +42,9 @@ class ShardError(ContainerError):
 
 
 def column_types(rows: Iterable[Mapping[str, Value]]) -> dict[str, str]:
-    """Types that hold the carried columns of all rows: str, int, float or bool, each or null.
+    """Types that fit the carried columns of all rows: str, int, float or bool, all nullable.
 
-    In the order in which columns first appear. A column of several types is float where all are
+    Columns are in the order in which they first appear. One of several types is float if all are
     numbers, else str; one without values is str.
     """
     types: dict[str, str | None] = {}
@@ -54,7 +55,7 @@ def column_types(rows: Iterable[Mapping[str, Value]]) -> dict[str, str]:
 
 
 def joined_types(all_types: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """Types that hold the columns of several headers."""
+    """Types that fit the columns of several headers."""
     types: dict[str, str] = {}
     for one in all_types:
         for name, type in one.items():
@@ -83,7 +84,7 @@ class ShardHeader(CodeSpace):
     """What all rows of all shards of a job share: their code space, and the columns.
 
     alignment: of the decoder (see ModelConfig).
-    columns: names and types (COLUMN_TYPES) of what is carried along; each value may be None.
+    columns: names and types (COLUMN_TYPES) of the carried columns; any value may be None.
     Raises ArgumentError for values out of bounds.
     """
 
@@ -104,14 +105,14 @@ class ShardHeader(CodeSpace):
 
     @classmethod
     def of(cls, header: Header, columns: Mapping[str, str] | None = None) -> "ShardHeader":
-        """From the header of any .dac file of the model."""
+        """The shard header for the model of a .dac file's header."""
         return cls(**vars(header.space), alignment=header.alignment, columns=dict(columns or {}))
 
     def dac(self, row: TokenRow) -> DacFile:
         """The row as a complete .dac file, without tags.
 
         Raises ModelMismatch for a row of another model, ArgumentError (CodesError is one) for a
-        row whose codes, lengths, gain and header do not fit together.
+        row whose codes, lengths, gain and header contradict each other.
         """
         if row.fingerprint != self.fingerprint:
             raise ModelMismatch(row.id, called(row.model, row.fingerprint), self.called)
@@ -128,9 +129,9 @@ class ShardHeader(CodeSpace):
         return DacFile(header, row.codes)
 
     def fitted(self, columns: Mapping[str, Value]) -> dict[str, Value]:
-        """Values of a row in the types and the order of the header; None for what is missing.
+        """A row's values in the types and the order of the header; missing ones are None.
 
-        Numbers that are not finite become None. Raises ArgumentError for what does not fit.
+        Numbers that are not finite become None. Raises ArgumentError for values that do not fit.
         """
         unknown = next((name for name in columns if name not in self.columns), None)
         if unknown is not None:
@@ -138,12 +139,12 @@ class ShardHeader(CodeSpace):
         return {name: _fitted(name, columns.get(name), kind) for name, kind in self.columns.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """As it is stored, in JSON."""
+        """The header as stored, for JSON."""
         return {"version": VERSION, **{one.name: getattr(self, one.name) for one in fields(self)}}
 
     @classmethod
     def from_dict(cls, stored: Any, path: str) -> "ShardHeader":
-        """From what is stored. Raises ShardError that names the path."""
+        """The header from what to_dict() gave. Raises ShardError, naming the path."""
         if not isinstance(stored, dict):
             raise ShardError(f"{path}: is no shard of tokens: its header is not an object")
         if stored.get("version") != VERSION:
@@ -162,7 +163,7 @@ class ShardHeader(CodeSpace):
             raise ShardError(f"{path}: its header makes no sense: {error}") from error
 
     def check_same_model(self, other: "ShardHeader", path: str) -> None:
-        """Raises ModelMismatch, DamagedHeader or ShardError where `other`, of `path`, differs."""
+        """Raises ModelMismatch, DamagedHeader or ShardError if `other`, of `path`, differs."""
         self.check_same(other, path)
         if other.alignment != self.alignment:
             raise ShardError(f"{path}: its header contradicts that of another shard of its model")
@@ -183,7 +184,7 @@ _HEADER_TYPES: dict[str, type] = {
 
 
 def joined_headers(headers: Iterable[ShardHeader]) -> ShardHeader:
-    """The first header, with columns that hold those of all. They must be of one model."""
+    """The first header, with the columns of all; the headers must be of one model."""
 
     def joined(one: ShardHeader, other: ShardHeader) -> ShardHeader:
         return replace(one, columns=joined_types([one.columns, other.columns]))
@@ -205,17 +206,17 @@ def _fitted(name: str, value: Value, kind: str) -> Value:
 
 
 def clean(text: str) -> str:
-    """Without what is no Unicode, such as undecodable bytes of a file's name."""
+    """Replace what is not valid Unicode, such as undecodable bytes in a file's name."""
     return text.encode("utf-8", "replace").decode()
 
 
 def checked_rows(
     rows: Iterable[TokenRow], header: ShardHeader
 ) -> Iterator[tuple[dict[str, Any], TokenRow]]:
-    """Each row that is to be written, behind its values but codes, in the order of the columns.
+    """Check rows to write; yields for each its values, except codes, in column order, and the row.
 
-    Raises ArgumentError or ModelMismatch for a row that does not fit the header, an id that comes
-    twice, or where there is no row at all.
+    Raises ArgumentError or ModelMismatch for a row that does not fit the header, a repeated id, or
+    if there are no rows.
     """
     seen: set[str] = set()
     for row in rows:
@@ -233,7 +234,7 @@ def checked_rows(
 def about_of(
     values: Mapping[str, Any], header: ShardHeader, path: str
 ) -> tuple[str, dict[str, Value]]:
-    """Id and carried columns of a row that was read. Raises ShardError."""
+    """Id and carried columns from the values of a row that was read. Raises ShardError."""
     id = checked_value(values.get("id"), str, "id", path)
     try:
         return id, header.fitted({key: values.get(key) for key in header.columns})
@@ -244,9 +245,9 @@ def about_of(
 def row_of(
     values: Mapping[str, Any], codes: np.ndarray, header: ShardHeader, path: str
 ) -> TokenRow:
-    """A row that was read. codes: uint16, of any shape that fits.
+    """A row from the values that were read. codes: uint16, of any shape, in C order.
 
-    Raises ShardError, naming the path and the row's id, for one that cannot be what it says.
+    Raises ShardError or ModelMismatch, naming the path and the row's id, for an invalid row.
     """
     name = f"{path}: row {quoted(values.get('id'))}"
     plain = {key: checked_value(values.get(key), kind, key, name) for key, kind in FIXED.items()}
@@ -264,7 +265,7 @@ def row_of(
 
 
 def checked_value(value: Any, kind: type, key: str, name: str) -> Any:
-    """A value as `kind`. Raises ShardError, which begins with `name`."""
+    """The value as `kind`. Raises ShardError, beginning with `name`, if it is of another."""
     if kind is float and isinstance(value, int) and abs(value) < 2**63:
         value = float(value)
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -273,7 +274,7 @@ def checked_value(value: Any, kind: type, key: str, name: str) -> Any:
 
 
 def check_size(shape: tuple[int, ...], n_codes: int, name: str) -> None:
-    """Raises ShardError, which begins with `name`, unless so many codes make that shape."""
+    """Raises ShardError, beginning with `name`, unless n_codes codes fill the shape."""
     if min(shape) < 0 or math.prod(shape) != n_codes:
         raise ShardError(
             f"{name}: has {n_codes} codes; {shape[0]} channels, {shape[1]} codebooks and "
@@ -282,7 +283,7 @@ def check_size(shape: tuple[int, ...], n_codes: int, name: str) -> None:
 
 
 def check_range(codes: np.ndarray, codebook_size: int, name: str) -> None:
-    """Raises ShardError, which begins with `name`, for a code that is no entry of a codebook."""
+    """Raises ShardError, beginning with `name`, for a code that is no entry of a codebook."""
     if codes.size and int(codes.max()) >= codebook_size:
         raise ShardError(
             f"{name}: holds code {codes.max()}; the codebooks have {codebook_size} entries"

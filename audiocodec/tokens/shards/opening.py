@@ -1,4 +1,4 @@
-"""Shards of any format as one long table of rows."""
+"""Opens shards of any format as one table of rows, and writes them."""
 
 import os
 from collections import OrderedDict
@@ -22,12 +22,12 @@ MAX_OPEN = 16  # files at a time
 
 @dataclass(frozen=True)
 class Format:
-    """A kind of shard: how its files are called, written and read."""
+    """A format of shards: how its files are named, written and read."""
 
     suffix: str
     write: Callable[[Path, Iterable[TokenRow], ShardHeader, bool], None]
     shard: Callable[[Path], Shard]
-    load: Callable[[], object] = tuple  # the optional packages it needs, if any
+    load: Callable[[], object] = tuple  # imports the optional packages it needs, if any
 
 
 FORMATS = {
@@ -39,12 +39,12 @@ _BY_SUFFIX = {format.suffix: format for format in FORMATS.values()}
 
 
 def check_format(format: str) -> None:
-    """Before there is anything to write. Raises ArgumentError for one that cannot be written."""
+    """Raises ArgumentError for an unknown format, or one whose optional package is missing."""
     _format(format).load()
 
 
 def shard_name(index: int, format: str) -> str:
-    """How the shards of a job are called: tokens-00000.parquet. Raises ArgumentError."""
+    """File name of a job's shard, such as tokens-00000.parquet. Raises ArgumentError."""
     return f"tokens-{index:05d}{_format(format).suffix}"
 
 
@@ -60,7 +60,8 @@ def write_shard(
     """Write a shard of the format that the suffix of `path` names.
 
     It appears whole or not at all, and equal rows give equal bytes. Raises ArgumentError or
-    ModelMismatch for rows that do not fit the header, OutputExists, OutputError.
+    ModelMismatch for rows that do not fit the header, OutputExists, OutputError (also for a path
+    with another suffix).
     """
     format = _BY_SUFFIX.get(Path(path).suffix)
     if format is None:
@@ -71,7 +72,7 @@ def write_shard(
 def open_shards(path: PathLike | Sequence[PathLike]) -> "Shards":
     """Open shards: a folder of them, one, or a list of either, in order.
 
-    Only the first is read at once. Raises ShardError where there is none or one cannot be used.
+    Only the first is read at once. Raises ShardError if there is none or one cannot be used.
     """
     if isinstance(path, str | os.PathLike):
         path = [path]
@@ -79,7 +80,7 @@ def open_shards(path: PathLike | Sequence[PathLike]) -> "Shards":
 
 
 def _found(folder: Path) -> list[Path]:
-    """The shards of a folder, by name; a file is itself."""
+    """The shards in a folder, sorted by name; for a file, that file."""
     if not folder.is_dir():
         return [folder]
     try:
@@ -95,17 +96,17 @@ def _found(folder: Path) -> list[Path]:
     if not found:
         raise ShardError(f"{folder}: holds no shards of tokens ({', '.join(_BY_SUFFIX)})")
     for one in found:
-        if not one.is_file():  # a named pipe would wait for ever for somebody to write
+        if not one.is_file():  # opening a named pipe would wait forever for a writer
             raise ShardError(f"{one}: not an ordinary file; remove it, or name the shards you mean")
     return found
 
 
 class Shards:
-    """Rows of several shards, in order. Shards are read when they are needed.
+    """Rows of several shards, in order. Shards are read on demand.
 
-    Goes into other processes by pickle or by fork: each opens the files anew. Not for several
-    threads at once. Methods raise ShardError or another ContainerError, ModelMismatch among them,
-    for a shard that cannot be used, ArgumentError for a row or frames that are not there.
+    Can be passed to other processes by pickle or by fork: each opens the files anew. Not
+    thread-safe. Methods raise ShardError or another ContainerError, ModelMismatch among them, for
+    a shard that cannot be used, ArgumentError for a row or frames that are not there.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -126,17 +127,17 @@ class Shards:
 
     @property
     def fingerprint(self) -> str:
-        """Of the code space."""
+        """Fingerprint of the code space."""
         return self._first.fingerprint
 
     @property
     def model(self) -> str:
-        """Its name, for people."""
+        """Name of the model, for people."""
         return self._first.model
 
     @cached_property
     def header(self) -> ShardHeader:
-        """What all rows share, with column types that hold those of all shards."""
+        """What all rows share; the type of each column fits its values in all shards."""
         return joined_headers([self._use(shard).header for shard in range(len(self.paths))])
 
     @cached_property
@@ -152,30 +153,30 @@ class Shards:
         return np.concatenate(parts)
 
     def row(self, i: int) -> TokenRow:
-        """Row i of all."""
+        """Row i, counted from 0 over all shards."""
         shard, k = self._place_of(i)
         return self._use(shard).row(k)
 
     def about(self, i: int) -> tuple[str, dict[str, Value]]:
-        """Id and carried columns of row i. Reads no codes, except of Parquet: its row group."""
+        """Id and carried columns of row i. Reads no codes, except in Parquet: the row group."""
         shard, k = self._place_of(i)
         return self._use(shard).about(k)
 
     def rows(self, shard: int | None = None) -> Iterator[TokenRow]:
-        """The rows of a shard, or of all; no other shard is read for those of one."""
+        """The rows of a shard, reading no other, or of all shards."""
         for number in range(len(self.paths)) if shard is None else (shard,):
             yield from self._use(number).rows()
 
     def codes(self, i: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames start to stop of row i, uint16 (channels, n_codebooks, stop - start).
 
-        Reads what is needed: of Parquet a row group, of the other formats the frames.
+        Reads the whole row group in Parquet, in the other formats only those frames.
         """
         shard, k = self._place_of(i)
         return self._use(shard).codes(k, start, stop)
 
     def close(self) -> None:
-        """Close all files; they open again when they are needed."""
+        """Close all files; they are opened again on demand."""
         for shard in self._shards:
             shard.close()
         self._recent.clear()
@@ -187,7 +188,7 @@ class Shards:
         return shard, i - int(self.starts[shard])
 
     def _use(self, shard: int) -> Shard:
-        """A shard, checked when it is used first; the one not used for longest is closed."""
+        """A shard, checked at first use. Beyond MAX_OPEN, closes the least recently used."""
         if not 0 <= shard < len(self.paths):
             raise ArgumentError(f"shard {shard}; there are shards 0 to {len(self.paths) - 1}")
         used = self._shards[shard]

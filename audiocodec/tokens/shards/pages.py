@@ -109,9 +109,7 @@ def pages(file: BinaryIO, start: int, n_bytes: int) -> Iterator[ParquetPage]:
         file.seek(position)
         reader = _CompactReader(file.read(min(MAX_HEADER_BYTES, stop - position)))
         header = reader.struct(PAGE)
-        kind, unpacked, packed = (
-            header.get(name, -1) for name in ("type", "n_unpacked", "n_packed")
-        )
+        kind, unpacked, packed = (header.get(key, -1) for key in ("type", "n_unpacked", "n_packed"))
         position += reader.position + packed
         if min(kind, unpacked, packed) < 0 or position > stop:
             raise PageError("a page of it does not fit into it")

@@ -1,10 +1,10 @@
-"""Shards of tokens as Parquet, which datasets, pandas, Spark and DuckDB read as they are.
+"""Shards of tokens as Parquet, which datasets, pandas, Spark and DuckDB read directly.
 
 Columns: id, source, sample_rate, channels, n_codebooks, frames, n_samples, codes, model,
-fingerprint, gain, then what is carried along. codes is a list of uint16 in the order channel,
-codebook, frame; the schema's metadata say so, and hold the ShardHeader as JSON.
-Row groups are small, because a row group is what is read to get at one row. Their codes are stored
-by dictionary: about as many bits each as in a .dac file.
+fingerprint, gain, then the carried columns. codes is a list of uint16 in the order channel,
+codebook, frame, as the schema's metadata say, which also hold the ShardHeader as JSON.
+Row groups are small, because reading one row takes reading its whole row group. Their codes are
+dictionary-encoded, which takes about as many bits as in a .dac file.
 """
 
 import json
@@ -39,11 +39,11 @@ ORDER_KEY = b"audiocodec.codes"
 ORDER = (
     b"uint16 in the order channel, codebook, frame: codes.reshape(channels, n_codebooks, frames)"
 )
-GROUP_CODES = 2**17  # a row group closes when it has so many: 2.5 minutes of 9 codebooks
+GROUP_CODES = 2**17  # a row group closes when it has as many: 2.5 minutes of 9 codebooks
 GROUP_ROWS = 1024
 SHAPE = ("channels", "n_codebooks", "frames")
-# What a file of some size may hold, so that a few bytes do not fill the memory. Honest codes take
-# some bits each, and honest rows differ; a few of either may be equal.
+# Limits relative to the size of a file, so that a few bytes cannot fill the memory. Real codes take
+# some bits each, and real rows differ; the EQUAL_ limits allow for some that repeat.
 MIN_ROW_BYTES = 4
 MAX_GROUP_VALUES = 2**22  # of all columns but codes
 EQUAL_CODES, CODES_PER_BYTE = 2**22, 64  # of a row group
@@ -72,7 +72,7 @@ Checked = tuple[dict[str, Any], TokenRow]
 
 
 def load_pyarrow() -> tuple[Any, Any]:
-    """pyarrow and pyarrow.parquet. Raises ArgumentError where they are missing."""
+    """Import pyarrow and pyarrow.parquet. Raises ArgumentError if they are not installed."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -129,15 +129,15 @@ class _ParquetFile:
     """An open file, and the row group that was read last."""
 
     file: Any  # pyarrow.parquet.ParquetFile
-    raw: BinaryIO  # the same file
+    raw: BinaryIO  # the same file, for the page headers
     chunks: list[list[Chunk]]  # of each row group
-    checked: set[int] = field(default_factory=set)  # row groups that take no more than they may
+    checked: set[int] = field(default_factory=set)  # row groups that are within the limits
     number: int = -1
     group: Any = None  # pyarrow.Table
 
 
 class ParquetShard(Shard):
-    """Reads a shard by memory map, one row group at a time; keeps the last one."""
+    """Reads a shard by memory map, one row group at a time; keeps the last one in memory."""
 
     @cached_property
     def header(self) -> ShardHeader:
@@ -160,7 +160,7 @@ class ParquetShard(Shard):
 
     @cached_property
     def _starts(self) -> np.ndarray:
-        """The first row of each row group, and the number of rows."""
+        """The first row of each row group, then the number of rows: int64 (groups + 1,)."""
         _ = self.header
         metadata = self._file.file.metadata
         n_rows = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
@@ -187,7 +187,7 @@ class ParquetShard(Shard):
             for place, name in enumerate(SHAPE):
                 column = self._read(groups, [name])[name]
                 if len(column) != len(self) or column.null_count:
-                    raise ShardError(f"{self.path}: does not tell the {name} of all its rows")
+                    raise ShardError(f"{self.path}: lacks the {name} of some rows")
                 shapes[:, place] = column.to_numpy()
         if shapes.size and not 0 <= shapes.min() <= shapes.max() < 2**32:
             raise ShardError(f"{self.path}: its channels, n_codebooks or frames make no sense")
@@ -197,7 +197,7 @@ class ParquetShard(Shard):
         _, pq = load_pyarrow()
         with self._errors():
             metadata = pq.read_metadata(self.path, memory_map=True)
-            # as dictionaries, so that a text that repeats takes its memory once
+            # as dictionaries, so that a repeated text is in memory once
             texts = [one.name for one in metadata.schema.to_arrow_schema() if _is_text(one.type)]
             file = pq.ParquetFile(
                 self.path,
@@ -220,11 +220,11 @@ class ParquetShard(Shard):
         )
 
     def _read(self, groups: Iterable[int], columns: list[str]) -> Any:
-        """Without threads, which do not outlive the fork of a DataLoader."""
+        """Read without threads, which would not survive the fork of a DataLoader."""
         return self._file.file.read_row_groups(list(groups), columns, use_threads=False)
 
     def _place_in_group(self, i: int) -> int:
-        """Where row i lies in its row group, which is read unless it was the last one."""
+        """The index of row i in its row group, which is read unless it is in memory."""
         number = int(np.searchsorted(self._starts, i, side="right")) - 1
         opened = self._file
         if opened.number != number:
@@ -238,16 +238,16 @@ class ParquetShard(Shard):
         return i - int(self._starts[number])
 
     def _flat(self, k: int) -> np.ndarray:
-        """The codes of a row of the row group, as they lie there."""
+        """The codes of row k of the row group in memory, flat."""
         codes = self._file.group["codes"][k].values
         if codes is None or codes.null_count:
             raise ShardError(f"{self.path}: a row lacks codes")
         return codes.to_numpy()
 
     def _check_group(self, number: int, columns: list[str]) -> None:
-        """Refuse row groups that take too much memory, before they are read."""
+        """Raises ShardError for a row group that would take too much memory, before it is read."""
         rows = self._shapes[self._starts[number] : self._starts[number + 1]]
-        n_codes = rows.astype(np.float64).prod(axis=1).sum()  # which never overflows
+        n_codes = rows.astype(np.float64).prod(axis=1).sum()  # floats do not overflow
         n_bytes, n_unpacked = self._bytes_of(number, columns, n_codes)
         for what, found, most in (
             ("codes", n_codes, MAX_CODES + GROUP_CODES),
@@ -262,9 +262,9 @@ class ParquetShard(Shard):
                 )
 
     def _bytes_of(self, number: int, columns: Sequence[str], n_codes: float = 0) -> tuple[int, int]:
-        """Bytes of some columns of a row group, as they lie there and when decompressed.
+        """Bytes of some columns of a row group, in the file and when decompressed.
 
-        Raises ShardError where one holds more values than its rows, or their codes, are.
+        Raises ShardError for a column with more values than there are rows, or codes in them.
         """
         n_rows = int(self._starts[number + 1] - self._starts[number])
         n_bytes = n_unpacked = 0
@@ -286,7 +286,7 @@ class ParquetShard(Shard):
         return n_bytes, n_unpacked
 
     def _values(self, k: int, names: Iterable[str]) -> dict[str, Any]:
-        """Of a row of the row group that was read."""
+        """Values of row k of the row group in memory."""
         return {name: self._file.group[name][k].as_py() for name in names}
 
     def _about(self, i: int) -> tuple[str, dict[str, Value]]:
@@ -319,7 +319,7 @@ def _is_text(kind: Any) -> bool:
 
 
 def _is_like(schema: Any, wanted: Any) -> bool:
-    """Whether the schema has that column, as a type that other writers may make of it too."""
+    """Whether the schema has that column, in its type or one that other writers use for it."""
     pa, _ = load_pyarrow()
     if schema.names.count(wanted.name) != 1:
         return False

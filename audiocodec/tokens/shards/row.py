@@ -1,4 +1,4 @@
-"""One row of tokens: the codes of one recording, and all that decoding them needs."""
+"""A row of tokens: the codes of one recording, and all that decoding them needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,13 +16,13 @@ Value: TypeAlias = str | int | float | bool | None  # of a carried column
 class TokenRow:
     """The codes of one recording.
 
-    id: differs from all others of a job. source: the recording, as a person would call it.
+    id: unique in a job. source: the recording, as a person would name it.
     sample_rate, channels, n_samples: of the recording; n_samples counts per channel.
     codes: uint16 (channels, n_codebooks, frames).
     model: a name for people; fingerprint: 32 hexadecimal digits that name the code space.
-    gain: linear, applied before encoding; decoding takes it back.
+    gain: linear, applied before encoding; decoding divides by it.
     columns: carried along from the manifest.
-    Raises CodesError where codes are of another type or shape.
+    Raises CodesError for codes of another type or shape.
     """
 
     id: str
@@ -50,7 +50,7 @@ class TokenRow:
     def of_dac(
         cls, dac: DacFile, id: str, source: str, columns: Mapping[str, Value] | None = None
     ) -> "TokenRow":
-        """The row of a .dac file. Its tags are not kept; ShardHeader.dac() is the way back."""
+        """The row of a .dac file, without its tags; ShardHeader.dac() is the inverse."""
         header = dac.header
         channels, n_codebooks, frames = dac.codes.shape
         return cls(

@@ -1,7 +1,7 @@
 """Shards of tokens as safetensors: a uint16 tensor (channels, n_codebooks, frames) for each row.
 
-Tensors go by the rows' ids. The metadata, one text `audiocodec.tokens`, is the ShardHeader as JSON
-with `rows`: all of each row but its codes, in order.
+Tensors are named by the ids of their rows. The metadata has one key, `audiocodec.tokens`: the
+ShardHeader as JSON, with `rows`, the values of each row except its codes, in order.
 """
 
 import json
@@ -31,8 +31,8 @@ from audiocodec.tokens.shards.row import TokenRow, Value
 from audiocodec.tokens.shards.shard import Shard, parsed, shard_errors
 
 KEY = "audiocodec.tokens"
-NOT_AN_ID = "__metadata__"  # what the format keeps for itself
-MAX_HEADER_BYTES = 100_000_000  # what safetensors reads
+NOT_AN_ID = "__metadata__"  # reserved by the format
+MAX_HEADER_BYTES = 100_000_000  # the most that safetensors reads
 
 
 def write_shard(
@@ -40,18 +40,18 @@ def write_shard(
 ) -> None:
     """Write a shard, which appears whole or not at all; equal rows give equal bytes.
 
-    All codes of the shard are in memory meanwhile. Raises ArgumentError or ModelMismatch for rows
+    Holds all codes of the shard in memory. Raises ArgumentError or ModelMismatch for rows
     that do not fit, OutputExists, OutputError.
     """
     tensors: dict[str, np.ndarray] = {}
-    told: list[dict[str, Any]] = []
+    listed: list[dict[str, Any]] = []
     for values, row in checked_rows(rows, header):
         if values["id"] == NOT_AN_ID:
             raise ArgumentError(f"id {NOT_AN_ID!r} cannot be used with safetensors")
         tensors[values["id"]] = np.ascontiguousarray(row.codes)
-        told.append(values)
-    # one key: safetensors writes several in any order
-    content = save(tensors, {KEY: json.dumps({**header.to_dict(), "rows": told})})
+        listed.append(values)
+    # one key, because safetensors writes several in arbitrary order
+    content = save(tensors, {KEY: json.dumps({**header.to_dict(), "rows": listed})})
     if int.from_bytes(content[:8], "little") > MAX_HEADER_BYTES:
         raise ArgumentError(f"{path}: too many rows for a safetensors file; make smaller shards")
     with output_file(path, overwrite) as file:
@@ -60,13 +60,15 @@ def write_shard(
 
 @dataclass
 class _SafetensorsFile:
+    """An open file, and its metadata as parsed."""
+
     tensors: Any  # safe_open
     header: ShardHeader
     rows: list[dict[str, Any]]
 
 
 class SafetensorsShard(Shard):
-    """Reads a shard by memory map, of a row no more than the frames wanted."""
+    """Reads a shard by memory map, of a row only the wanted frames."""
 
     @cached_property
     def header(self) -> ShardHeader:
@@ -97,7 +99,7 @@ class SafetensorsShard(Shard):
         return _SafetensorsFile(tensors, header, rows)
 
     def _close(self, file: _SafetensorsFile) -> None:
-        """Nothing to do: the map goes with the object."""
+        """Nothing to do: the memory map is closed with the object."""
 
     def _errors(self) -> Any:
         return shard_errors(self.path, SafetensorError, KeyError, TypeError, MemoryError)
@@ -108,15 +110,15 @@ class SafetensorsShard(Shard):
         with self._errors():
             tensor = self._file.tensors.get_slice(values["id"])
             shape = tuple(tensor.get_shape())
-            told = tuple(values.get(key) for key in ("channels", "n_codebooks", "frames"))
-            if shape != told or tensor.get_dtype() != "U16":
+            listed = tuple(values.get(key) for key in ("channels", "n_codebooks", "frames"))
+            if shape != listed or tensor.get_dtype() != "U16":
                 raise ShardError(
                     f"{name}: is {tensor.get_dtype()} shaped {shape}; the metadata say U16 shaped "
-                    f"{told}"
+                    f"{listed}"
                 )
             if shape[0] * shape[1] * (stop - start) > MAX_CODES:
                 raise ShardError(f"{name}: more than {MAX_CODES} codes at once")
-            # safetensors cuts no empty parts
+            # safetensors cannot slice zero frames
             return (
                 tensor[:, :, start:stop] if stop > start else np.zeros((*shape[:2], 0), np.uint16)
             )
@@ -136,7 +138,7 @@ class SafetensorsShard(Shard):
 
 
 def _check_place(row: Any, name: str) -> None:
-    """Raises ShardError unless a row tells its id and its length."""
+    """Raises ShardError unless a row has an id and a length."""
     if not isinstance(row, dict):
         raise ShardError(f"{name}: is not an object")
     checked_value(row.get("id"), str, "id", name)

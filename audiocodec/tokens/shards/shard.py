@@ -1,4 +1,4 @@
-"""What the readers of all formats share: files that open when needed, errors of one line."""
+"""Base of the readers of all formats: files opened on demand, and errors of one line."""
 
 import json
 import os
@@ -17,15 +17,16 @@ from audiocodec.tokens.shards.row import TokenRow, Value
 
 
 class Shard(ABC):
-    """One shard. It keeps what it learns of the file, and opens it when it is needed.
+    """One shard, which opens its file on demand and caches header and lengths.
 
-    A copy in another process, by pickle or by fork, opens the file anew: processes that share an
-    open file would move each other's position. Raises ShardError for a file that cannot be used.
+    A copy in another process, by pickle or by fork, opens the file anew, because processes that
+    share an open file move each other's position. Raises ShardError for a file that cannot be
+    used.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._opened: tuple[int, Any] | None = None  # process, what _open() gave
+        self._opened: tuple[int, Any] | None = None  # process id, result of _open()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_opened": None}
@@ -41,7 +42,7 @@ class Shard(ABC):
         return self._opened[1]
 
     def close(self) -> None:
-        """Close the file; it opens again when it is needed."""
+        """Close the file; it is opened again on demand."""
         if self._opened is not None:
             file, self._opened = self._opened[1], None
             self._close(file)
@@ -58,11 +59,11 @@ class Shard(ABC):
         return self._codes(i, start, stop)
 
     def row(self, i: int) -> TokenRow:
-        """Row i, from 0 on."""
+        """Row i, counted from 0. Raises ArgumentError for a row that is not there."""
         return self._row(self._checked(i))
 
     def about(self, i: int) -> tuple[str, dict[str, Value]]:
-        """Id and carried columns of row i."""
+        """Id and carried columns of row i. Raises ArgumentError for a row that is not there."""
         return self._about(self._checked(i))
 
     def rows(self) -> Iterator[TokenRow]:
@@ -81,12 +82,12 @@ class Shard(ABC):
 
     @property
     def model_header(self) -> ShardHeader:
-        """The header, perhaps without columns where they take time to find."""
+        """The header, without columns if these take time to find."""
         return self.header
 
     @abstractmethod
     def __len__(self) -> int:
-        """How many rows there are; reads no codes."""
+        """Number of rows; reads no codes."""
 
     @cached_property
     @abstractmethod
@@ -111,7 +112,7 @@ class Shard(ABC):
 
 @contextmanager
 def shard_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
-    """Turn what a library raises about a file into a ShardError of one line."""
+    """Turn exceptions that a library raises about a file into a ShardError of one line."""
     caught: tuple[type[Exception], ...] = (OSError, ValueError, *kinds)
     try:
         yield
@@ -124,7 +125,7 @@ def shard_errors(path: Path, *kinds: type[Exception]) -> Iterator[None]:
 
 
 def parsed(text: str | bytes, path: str) -> Any:
-    """JSON that a file holds. Raises ShardError."""
+    """Parse JSON from the file `path`. Raises ShardError."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""Shards of tokens as WebDataset tars: KEY.dac, a complete .dac file, and KEY.json for each row.
+"""Shards of tokens as WebDataset tars: for each row KEY.dac, a complete .dac file, and KEY.json.
 
-The JSON holds id, source and what is carried along; the rest stands in the .dac file.
+The JSON holds id, source and the carried columns; the rest is in the .dac file.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from audiocodec.tokens.shards.row import TokenRow, Value
 from audiocodec.tokens.shards.shard import Shard, parsed
 
 MAX_JSON_BYTES = 2**20  # of a row
-KEY_CHARACTERS = 60  # of the id; with the hash and the suffix a name fits the oldest tars
+KEY_CHARACTERS = 60  # of the id; with hash and suffix, the name fits the oldest tar format
 
 
 def write_shard(
@@ -53,33 +53,33 @@ def write_shard(
     ):
         for values, row in checked_rows(rows, header):
             key = key_of(values["id"])
-            told = {name: values[name] for name in ("id", "source", *header.columns)}
+            stored = {name: values[name] for name in ("id", "source", *header.columns)}
             _add(tar, f"{key}.dac", header.dac(row).to_bytes())
-            _add(tar, f"{key}.json", json.dumps(told).encode())
+            _add(tar, f"{key}.json", json.dumps(stored).encode())
 
 
 def key_of(id: str) -> str:
     """The key of a row: the readable part of its id, and a hash that tells ids apart.
 
-    Without dots, for a key ends at its first one.
+    Without dots, because WebDataset ends a key at the first dot.
     """
     readable = re.sub(r"[^A-Za-z0-9-]+", "_", id)[-KEY_CHARACTERS:].strip("_-")
     return f"{readable or 'row'}-{hashlib.sha256(id.encode()).hexdigest()[:16]}"
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)  # of user 0, of time 0
+    member = tarfile.TarInfo(name)  # user and time are 0, for equal bytes
     member.size = len(content)
     tar.addfile(member, io.BytesIO(content))
 
 
 class TarShard(Shard):
-    """Reads a shard in place: of a row no more than the blocks that hold the frames wanted."""
+    """Reads a shard in place, of a row only the blocks that hold the wanted frames."""
 
     @cached_property
     def header(self) -> ShardHeader:
-        """From the first .dac file, and the values of all the JSON files: that takes a while."""
-        types = column_types(self._told(i)[2] for i in range(len(self)))
+        """From the first .dac file and all JSON files, which takes a while."""
+        types = column_types(self._stored(i)[2] for i in range(len(self)))
         return replace(self.model_header, columns=types)
 
     @cached_property
@@ -131,30 +131,30 @@ class TarShard(Shard):
     def _reader(self, i: int) -> Reader:
         return Reader(self._section(i, 0))  # type: ignore[arg-type]
 
-    def _told(self, i: int) -> tuple[str, str, dict[str, Value]]:
+    def _stored(self, i: int) -> tuple[str, str, dict[str, Value]]:
         """id, source and carried columns of a row."""
         name = self._name(i, 1)
         if self._index[i][1].n_bytes > MAX_JSON_BYTES:
             raise ShardError(f"{name}: larger than {MAX_JSON_BYTES} bytes")
-        told = parsed(self._section(i, 1).read(), name)
-        if not isinstance(told, dict) or any(isinstance(v, list | dict) for v in told.values()):
+        stored = parsed(self._section(i, 1).read(), name)
+        if not isinstance(stored, dict) or any(isinstance(v, list | dict) for v in stored.values()):
             raise ShardError(f"{name}: is not an object of plain values")
-        if len(told) > MAX_COLUMNS:
+        if len(stored) > MAX_COLUMNS:
             raise ShardError(f"{name}: has more than {MAX_COLUMNS} values")
-        id, source = told.pop("id", None), told.pop("source", None)
-        taken = next((key for key in told if key in RESERVED or not key), None)
+        id, source = stored.pop("id", None), stored.pop("source", None)
+        taken = next((key for key in stored if key in RESERVED or not key), None)
         if not isinstance(id, str) or not isinstance(source, str) or taken is not None:
-            raise ShardError(f"{name}: its id, its source or its columns are not as they should be")
-        return id, source, told
+            raise ShardError(f"{name}: has no usable id, source or column names")
+        return id, source, stored
 
     def _about(self, i: int) -> tuple[str, dict[str, Value]]:
-        id, _, columns = self._told(i)
+        id, _, columns = self._stored(i)
         values = {**columns, "id": id}
         own = replace(self.model_header, columns=column_types([columns]))
         return about_of(values, own, str(self.path))
 
     def _row(self, i: int) -> TokenRow:
-        id, source, columns = self._told(i)
+        id, source, columns = self._stored(i)
         reader, name = self._reader(i), self._name(i, 0)
         self._check_size(reader, reader.extent()[1], name)
         dac = DacFile.load(self._section(i, 0))  # type: ignore[arg-type]
