@@ -70,7 +70,7 @@ class TokenizeSettings:
         if self.track is not None and check_int(self.track, "track") < 1:
             raise ArgumentError(f"track {self.track}; they are counted from 1")
         if self.shard_rows < 1:
-            raise ArgumentError(f"{self.shard_rows} rows in a shard; 1 or more are possible")
+            raise ArgumentError(f"{self.shard_rows} rows in a shard; give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def tokenize(
     out: a folder for the job; this module's docstring lists its files.
     model: as for Codec.from_pretrained. n_codebooks: how many of the first; all by default.
     format: "parquet", "webdataset" or "safetensors".
-    workers: processes of one thread each, on the CPU; 1 is this process; 0: as many as there are
-        cores. With Ray: actors. Several need `if __name__ == "__main__":` in a script.
+    workers: processes of one thread each, on the CPU; 1: this process only; 0: one per core. With
+        Ray: actors. A script that uses several needs `if __name__ == "__main__":`.
     progress: called with items done, items in all, and seconds of audio that this run encoded.
     Each row has the codes that Codec.compress gives for its item. Items that cannot be used are
     listed in errors.jsonl, and the job goes on.
@@ -118,7 +118,7 @@ def tokenize(
     settings = settings or TokenizeSettings()
     check_format(format)
     if workers < 0:
-        raise ArgumentError(f"{workers} workers; 1 or more are possible, 0: one a core")
+        raise ArgumentError(f"{workers} workers; give 1 or more, or 0 for one per core")
     named = [inputs] if isinstance(inputs, str | os.PathLike) else list(inputs)
     if not named:
         raise ArgumentError("no inputs were given")

@@ -43,7 +43,7 @@ def collate(batch: Sequence[TokenSample], pad: int = 0, frames: int | None = Non
     if len(n_codebooks) > 1:
         raise ArgumentError(
             f"samples of {', '.join(map(str, sorted(n_codebooks)))} codebooks in one batch; "
-            f"n_codebooks={min(n_codebooks)} of TokenDataset takes the first of each"
+            f"TokenDataset(..., n_codebooks={min(n_codebooks)}) keeps the first of each"
         )
     repeats = [len(sample.codes) for sample in batch]
     lengths = np.repeat([sample.codes.shape[2] for sample in batch], repeats).astype(np.int64)

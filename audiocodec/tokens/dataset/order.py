@@ -44,7 +44,9 @@ class Order:
 
     def __post_init__(self) -> None:
         if not 0 <= self.rank < self.world_size:
-            raise ArgumentError(f"rank {self.rank} of {self.world_size}; from 0, below world_size")
+            raise ArgumentError(
+                f"rank {self.rank} of {self.world_size}; ranks are 0 to world_size - 1"
+            )
         if self.buffer < 1:
             raise ArgumentError(f"buffer of {self.buffer} rows; 1 or more")
         if self.seed < 0:

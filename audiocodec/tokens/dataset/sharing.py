@@ -105,7 +105,7 @@ class IterableTokenDataset(IterableDataset[TokenSample]):
         n_rows = len(self._order.share(*_worker()))
         if not isinstance(epoch, int) or not isinstance(seen, int) or not 0 <= seen <= n_rows:
             raise ArgumentError(
-                f"the state says epoch {epoch!r}, {seen!r} rows seen; from 0 to {n_rows} can be"
+                f"the state says epoch {epoch!r}, {seen!r} rows seen; 0 to {n_rows} are possible"
             )
         self._at = self._resume = (epoch, seen)
 

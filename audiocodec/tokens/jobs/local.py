@@ -41,8 +41,8 @@ def run_in_processes(
                 report(done)
     except BrokenProcessPool as error:
         raise JobError(
-            f"{job.folder}: a worker process died (out of memory?); the same command goes on "
-            "from here, perhaps with fewer --workers"
+            f"{job.folder}: a worker process died (out of memory?); the same command "
+            "resumes the job; fewer --workers may help"
         ) from error
 
 

@@ -73,7 +73,7 @@ def run_on_ray(
         except ray.exceptions.RayError as error:
             line = str(error).strip().splitlines()[-1]
             raise JobError(
-                f"{job.folder}: Ray gave up: {line}; the same command goes on from here"
+                f"{job.folder}: Ray gave up: {line}; the same command resumes the job"
             ) from error
 
 

@@ -60,7 +60,7 @@ def partial_flatten(
     _check_length("delays", delays, len(slots))
     _check_length("streams", streams, len(slots))
     if any(slot < 0 for slot in slots):
-        raise ArgumentError(f"slots {list(slots)}; they count from 0")
+        raise ArgumentError(f"slots {list(slots)}; they must be 0 or more")
     period = 1 + max(slots, default=0)
     return Pattern(
         tuple(
@@ -81,9 +81,11 @@ def coarse_then_fine(n_codebooks: int, n_coarse: int = 1, fine: str = "parallel"
     Source: arXiv 2301.02111, section 4.2.
     """
     if not 1 <= n_coarse <= n_codebooks:
-        raise ArgumentError(f"n_coarse={n_coarse} of {n_codebooks} codebooks; 1 to all are coarse")
+        raise ArgumentError(
+            f"n_coarse={n_coarse} of {n_codebooks} codebooks; it must be 1 to {n_codebooks}"
+        )
     if fine not in ("parallel", "levels"):
-        raise ArgumentError(f"fine={fine!r}; it is 'parallel' or 'levels'")
+        raise ArgumentError(f"fine={fine!r}; it must be 'parallel' or 'levels'")
     coarse = [Place(0, k, n_coarse) for k in range(n_coarse)]
     levels = range(n_codebooks - n_coarse)
     if fine == "levels":
@@ -94,5 +96,5 @@ def coarse_then_fine(n_codebooks: int, n_coarse: int = 1, fine: str = "parallel"
 def _check_length(name: str, values: Sequence[int], n_codebooks: int) -> None:
     if len(values) != n_codebooks:
         raise ArgumentError(
-            f"{len(values)} {name} for {n_codebooks} codebooks; there must be one each"
+            f"{len(values)} {name} for {n_codebooks} codebooks; there must be one per codebook"
         )

@@ -30,7 +30,9 @@ class Pattern:
     def __post_init__(self) -> None:
         streams = {place.stream for place in self.places}
         if not streams or streams != set(range(len(streams))):
-            raise ArgumentError(f"streams {sorted(streams)}; a pattern needs them from 0, no gap")
+            raise ArgumentError(
+                f"streams {sorted(streams)}; they must be 0, 1 and so on, without gaps"
+            )
         if not any(place.blocks == 0 for place in self.places):
             raise ArgumentError("no codebook of the pattern starts at once (with blocks=0)")
         slots = set()
@@ -40,7 +42,7 @@ class Pattern:
             if not whole or min(offset, period - 1, blocks) < 0 or max(place) >= LONGEST:
                 raise ArgumentError(
                     f"codebook {k} at offset={offset}, period={period}, blocks={blocks}; "
-                    f"an offset is 0 or more, a period 1, blocks 0, all whole and below {LONGEST}"
+                    f"integers are needed: 0 or more, period 1 or more, all below {LONGEST}"
                 )
             slots.add((stream, blocks, offset % period))
         if len(slots) < len(self.places):
@@ -181,8 +183,8 @@ class Pattern:
         n_frames = bisect_left(range(most), n_steps, key=steps_of)
         if steps_of(n_frames) != n_steps:
             raise CodesError(
-                f"{n_steps} steps are no whole sequence of this pattern; n_frames says how many "
-                "frames they hold"
+                f"{n_steps} steps are no whole sequence of this pattern; give n_frames, the "
+                "number of frames they hold"
             )
         return n_frames
 

@@ -42,7 +42,7 @@ class Vocabulary:
         if self.codebook_size < 1 or not self.offsets or min(self.offsets) < 0:
             raise ArgumentError(
                 f"a vocabulary with codebooks of {self.codebook_size} codes at the offsets "
-                f"{self.offsets}; it needs a codebook, codes, and offsets from 0"
+                f"{self.offsets}; it needs codebooks, codes, and offsets of 0 or more"
             )
         for name, token in self._specials().items():
             if token < 0 or any(0 <= token - first < self.codebook_size for first in self.offsets):

@@ -69,7 +69,9 @@ class Chunk:
                 raise PageError("its encoding is DELTA_BYTE_ARRAY; write it plain or by dictionary")
             n_values, n_bytes = n_values + page.n_values, n_bytes + page.n_bytes
         if n_values != self.n_values:
-            raise PageError(f"its pages hold {n_values} values, and not {self.n_values} as it says")
+            raise PageError(
+                f"its pages hold {n_values} values, and not {self.n_values} as the footer says"
+            )
         return n_bytes
 
 
@@ -112,12 +114,12 @@ def pages(file: BinaryIO, start: int, n_bytes: int) -> Iterator[ParquetPage]:
         kind, unpacked, packed = (header.get(key, -1) for key in ("type", "n_unpacked", "n_packed"))
         position += reader.position + packed
         if min(kind, unpacked, packed) < 0 or position > stop:
-            raise PageError("a page of it does not fit into it")
+            raise PageError("one of its pages extends beyond it")
         if kind in PAGE_TYPES:
             own = header.get(PAGE_TYPES[kind], {})
             n_values, encoding = own.get("n_values", -1), own.get("encoding", -1)
             if n_values < 0:
-                raise PageError("a page of it does not say how many values it holds")
+                raise PageError("one of its pages does not say how many values it holds")
             in_column = 0 if PAGE_TYPES[kind] == "dictionary" else n_values
             yield ParquetPage(in_column, unpacked, encoding)
 

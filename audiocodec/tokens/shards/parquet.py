@@ -276,7 +276,7 @@ class ParquetShard(Shard):
             if chunk.n_values > most:
                 raise ShardError(
                     f"{self.path}: {chunk.n_values} values of {quoted(chunk.name)} in {n_rows} "
-                    f"rows, which make {most:.0f} at most"
+                    f"rows; there can be at most {most:.0f}"
                 )
             try:
                 n_unpacked += chunk.unpacked_bytes(self._file.raw)
