@@ -164,7 +164,7 @@ def test_what_cannot_be_had_is_said():
     dataset = TokenDataset(FakeShards([[5]]), n_codebooks=4)
     with pytest.raises(IndexError):
         dataset[1]
-    with pytest.raises(CodesError, match="row0 has 3 codebooks, not the 4 asked for"):
+    with pytest.raises(CodesError, match="row 'row0' has 3 codebooks, not the 4 asked for"):
         dataset[0]
     with pytest.raises(ArgumentError, match="epoch -1"):
         dataset.set_epoch(-1)
@@ -497,7 +497,7 @@ def test_another_epoch_begins_at_its_start():
         ({"seed": 1}, "another seed"),
         ({"n_workers": 3, "worker": 2}, "another worker, n_workers"),
         ({"world_size": 2}, "another world_size"),
-        ({"seen": 7}, "7 rows seen; from 0 to 6"),
+        ({"seen": 7}, "7 rows seen; 0 to 6"),
         ({"seen": "2"}, "'2' rows seen"),
         ({"epoch": None}, "epoch None"),
     ],
