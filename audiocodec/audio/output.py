@@ -174,17 +174,25 @@ class AudioWriter:
             write_whole(file, head)
             file = _Behind(file, len(head))  # type: ignore[assignment]
         self._file, self._layout, self._n_samples = ErrorTrackingFile(file), layout, 0
-        with self._errors(opening=True):
-            self._sound = sf.SoundFile(
-                self._file,  # type: ignore[arg-type]
-                mode="w",
-                samplerate=layout.sample_rate,
-                channels=layout.channels,
-                subtype=layout.subtype,
-                format=layout.format,
-            )
-            if layout.format != "MP3":
-                self._set_tags(known)
+        try:
+            with self._errors(opening=True):
+                self._open(known)
+        except BaseException:
+            self._abandon()
+            raise
+
+    def _open(self, tags: Mapping[str, str]) -> None:
+        layout = self._layout
+        self._sound = sf.SoundFile(
+            self._file,  # type: ignore[arg-type]
+            mode="w",
+            samplerate=layout.sample_rate,
+            channels=layout.channels,
+            subtype=layout.subtype,
+            format=layout.format,
+        )
+        if layout.format != "MP3":
+            self._set_tags(tags)
 
     def _set_tags(self, tags: Mapping[str, str]) -> None:
         with suppress(sf.LibsndfileError):  # formats without tags
@@ -226,8 +234,11 @@ class AudioWriter:
             raise OutputError(f"{layout.name}: {kind} cannot hold an empty signal; write a .wav")
 
     def _abandon(self) -> None:
-        with suppress(sf.SoundFileError):
-            self._sound.close()
+        """Close a file that is thrown away. Left to Python, closing it could lose a Ctrl-C."""
+        sound = getattr(self, "_sound", None)  # none where it could not be opened
+        with suppress(sf.SoundFileError), self._file.watching():
+            if sound is not None:
+                sound.close()
 
     @contextmanager
     def _errors(self, opening: bool = False) -> Iterator[None]:
@@ -292,10 +303,10 @@ def audio_output(
         writer = AudioWriter(file, layout, tags or {})
         try:
             yield writer
+            writer.close()
         except BaseException:
             writer._abandon()
             raise
-        writer.close()
 
 
 def write_audio(

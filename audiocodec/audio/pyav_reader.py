@@ -231,7 +231,8 @@ class _Reader:
 
         preroll = round(PREROLL_S * self.rate)
         try:
-            track.container.seek(grid.pts_of(start - preroll), stream=track.stream)
+            with track.file.watching():
+                track.container.seek(grid.pts_of(start - preroll), stream=track.stream)
         except av.FFmpegError:
             return None
         frames, first = frames_of(track, damage), None
@@ -271,11 +272,12 @@ def _is_regular(track: Track, grid: _Grid) -> bool:
 
     n_seen = 0
     try:
-        for packet in track.container.demux(track.stream):
-            if packet.size and (n_seen or packet.pts == grid.pts):
-                if grid.index(packet.pts) != n_seen:
-                    return False
-                n_seen += 1
+        with track.file.watching():
+            for packet in track.container.demux(track.stream):
+                if packet.size and (n_seen or packet.pts == grid.pts):
+                    if grid.index(packet.pts) != n_seen:
+                        return False
+                    n_seen += 1
     except av.FFmpegError:
         return False
     return n_seen > 0 and not track.file.error

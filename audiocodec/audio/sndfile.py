@@ -74,9 +74,9 @@ class ErrorTrackingFile:
         """
         before = sys.unraisablehook
         is_main = threading.current_thread() is threading.main_thread()  # only there it comes
-        if is_main:
-            sys.unraisablehook = partial(self._keep_interrupt, before)
         try:
+            if is_main:
+                sys.unraisablehook = partial(self._keep_interrupt, before)
             yield
         finally:
             if is_main:

@@ -1,5 +1,6 @@
 """Writing: by extension, whole or not at all, clipped and never wrapped."""
 
+import gc
 import io
 import os
 import subprocess
@@ -381,15 +382,31 @@ def test_a_full_disk_is_never_a_shorter_file(tmp_path, kind):
         assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch):
-    """And leaves no file."""
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
+@pytest.mark.parametrize("once", [True, False])
+@pytest.mark.parametrize("at", [0, 1, 2, -1])
+def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch, name, once, at):
+    """At whichever write it comes. No file is left, nor is one still open for Python to close."""
+    n_calls, interrupted_at, write = 0, -1, ErrorTrackingFile.write
 
-    def interrupted(self, data):
-        raise KeyboardInterrupt
+    def counted(self, data):
+        nonlocal n_calls
+        n_calls += 1
+        if 0 <= interrupted_at < n_calls and (not once or n_calls == interrupted_at + 1):
+            raise KeyboardInterrupt
+        return write(self, data)
 
-    monkeypatch.setattr(ErrorTrackingFile, "write", interrupted)
-    with pytest.raises(KeyboardInterrupt), audio_output(tmp_path / "a.wav", 8000, 1) as output:
-        output.write(np.zeros((500_000, 1)))
+    def written():
+        with audio_output(tmp_path / name, 8000, 1) as output:
+            output.write(noise(100_000, 1))
+
+    monkeypatch.setattr(ErrorTrackingFile, "write", counted)
+    written()
+    (tmp_path / name).unlink()
+    n_calls, interrupted_at = 0, at % n_calls
+    with pytest.raises(KeyboardInterrupt):
+        written()
+    gc.collect()
     assert list(tmp_path.iterdir()) == []
 
 

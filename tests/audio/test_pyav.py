@@ -438,3 +438,36 @@ def test_a_reader_of_its_own_gives_the_same(folder):
     """Where libsndfile reads a file as well, both agree to the bit."""
     with open(folder / "44100.wav", "rb") as file:
         assert np.array_equal(samples_of(open_pyav(file, "a")), read(folder / "44100.wav"))
+
+
+class InterruptedFile(io.BytesIO):
+    """Raises KeyboardInterrupt at one of the calls that reading makes."""
+
+    n_calls, at = 0, -1
+
+    def _count(self):
+        self.n_calls += 1
+        if self.n_calls - 1 == self.at:
+            raise KeyboardInterrupt
+
+    def read(self, size=-1):
+        self._count()
+        return super().read(size)
+
+    def seek(self, offset, whence=0):
+        self._count()
+        return super().seek(offset, whence)
+
+
+def test_ctrl_c_during_a_jump_gets_out(encoded):
+    """FFmpeg would take it for a failed jump, and the reading would go on from the start."""
+    rate = 48000
+    raw = encoded("a.webm", ["-c:a", "libopus"], rate, long=True).read_bytes()
+    whole = InterruptedFile(raw)
+    with open_audio(whole) as audio:
+        list(audio.blocks(10 * rate))
+    for at in range(whole.n_calls):
+        file = InterruptedFile(raw)
+        file.at = at
+        with pytest.raises(KeyboardInterrupt), open_audio(file) as audio:
+            list(audio.blocks(10 * rate))
