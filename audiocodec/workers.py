@@ -22,7 +22,7 @@ PATIENCE_S = 5.0
 @contextmanager
 def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
     """Fresh processes of so many threads each; an exception in the block ends them at once."""
-    context = _Recorded()
+    context = _TrackingContext()
     with _left_to_us():  # multiprocessing starts a process of its own
         executor = ProcessPoolExecutor(
             n_processes, context, initializer=_begin, initargs=(n_threads,)
@@ -33,20 +33,20 @@ def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecuto
         try:
             yield pool
         except BaseException:
-            _end([worker for worker in context.recorded if worker.pid is not None])
+            _end([worker for worker in context.workers if worker.pid is not None])
             raise
 
 
-class _Recorded(SpawnContext):
+class _TrackingContext(SpawnContext):
     """Knows the processes of one pool; others of the same program are none of its business."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.recorded: list[BaseProcess] = []
+        self.workers: list[BaseProcess] = []
 
     def Process(self, *arguments: Any, **named: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
         process = SpawnProcess(*arguments, **named)
-        self.recorded.append(process)
+        self.workers.append(process)
         return process
 
 

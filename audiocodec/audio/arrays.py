@@ -19,6 +19,11 @@ from audiocodec.errors import ArgumentError
 
 
 def open_array(array: ArrayLike, sample_rate: int | None) -> AudioSource:
+    """Open samples in memory: (n_samples,) or (n_samples, channels).
+
+    Floats have full scale 1.0; uint8, int16 and int32 are scaled as in a WAV file.
+    Raises ArgumentError for anything else, or a sample rate that cannot be used.
+    """
     name = "<array>"
     if array is None or isinstance(array, bytes | bytearray):
         raise ArgumentError(
@@ -38,7 +43,7 @@ def open_array(array: ArrayLike, sample_rate: int | None) -> AudioSource:
     if not 1 <= channels <= MAX_CHANNELS:
         hint = "; transpose it" if 1 <= n_samples <= MAX_CHANNELS else ""
         raise ArgumentError(
-            f"{name}: shape {samples.shape} has {channels} channels, and 1 to {MAX_CHANNELS} can "
+            f"{name}: shape {samples.shape} has {channels} channels; 1 to {MAX_CHANNELS} can "
             f"be used: (n_samples, channels){hint}"
         )
     samples = samples.reshape(n_samples, channels)
@@ -49,7 +54,7 @@ def _check_array(name: str, samples: NDArray[Any]) -> None:
     dtype = samples.dtype.newbyteorder("=")
     if dtype.kind != "f" and dtype not in (np.uint8, np.int16, np.int32):
         raise ArgumentError(
-            f"{name}: numbers of type {samples.dtype}; use floats, or uint8, int16 or int32"
+            f"{name}: samples of type {samples.dtype}; use floats, or uint8, int16 or int32"
         )
     if samples.ndim not in (1, 2):
         raise ArgumentError(
@@ -58,7 +63,7 @@ def _check_array(name: str, samples: NDArray[Any]) -> None:
 
 
 def cut(samples: NDArray[Any]) -> Iterator[Samples]:
-    """Yield copies of BLOCK_SAMPLES each, as float32."""
+    """Copy samples, (n_samples,) or (n_samples, channels), to float32 blocks of BLOCK_SAMPLES."""
     for start in range(0, len(samples), BLOCK_SAMPLES):
         yield _as_float(samples[start : start + BLOCK_SAMPLES])
 
@@ -73,7 +78,7 @@ def _as_float(samples: NDArray[Any]) -> Samples:
 
 
 def checked_rate(name: str, sample_rate: Any) -> int:
-    """Return the rate as an int, or raise ArgumentError that begins with `name`."""
+    """Return the rate as an int. Raises ArgumentError, which begins with `name`."""
     if sample_rate is None:
         raise ArgumentError(f"{name}: give the sample rate of the array too")
     try:
@@ -82,6 +87,7 @@ def checked_rate(name: str, sample_rate: Any) -> int:
         rate = 0
     if not MIN_RATE <= rate <= MAX_RATE:
         raise ArgumentError(
-            f"{name}: sample rate {sample_rate!r}; a whole number from {MIN_RATE} to {MAX_RATE} Hz"
+            f"{name}: sample rate {sample_rate!r}; "
+            f"use a whole number from {MIN_RATE} to {MAX_RATE} Hz"
         )
     return rate

@@ -1,15 +1,15 @@
-"""A part of a file in memory, which moves on: what scans of sound files look through."""
+"""A sliding window over a file, for scans that read it mostly forwards."""
 
 import re
 from typing import BinaryIO
 
 from audiocodec.files import read_exactly
 
-FIRST_BYTES, CHUNK_BYTES = 2**12, 2**20  # read at once at first, and at most
+FIRST_BYTES, CHUNK_BYTES = 2**12, 2**20  # size of the first read, which doubles up to the second
 
 
 class ByteWindow:
-    """Bytes of a file by their position; cheap where the next is asked for near the last."""
+    """Bytes of a file by position; cheap if each request is close behind the previous one."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file, self._start, self._data = file, 0, b""
@@ -18,12 +18,15 @@ class ByteWindow:
         self.size = file.tell()  # not every file object returns it from seek
 
     def at(self, position: int, n_bytes: int) -> bytes:
-        """n_bytes from `position`, fewer at the end of the file."""
+        """Return n_bytes from `position`, fewer at the end of the file."""
         data, offset = self.around(position, n_bytes)
         return data[offset : offset + n_bytes]
 
     def around(self, position: int, n_bytes: int) -> tuple[bytes, int]:
-        """What is in memory, n_bytes from `position` at least, and where in it `position` is."""
+        """Return the bytes in memory, and the index in them of `position`.
+
+        They include the n_bytes from `position`, fewer at the end of the file.
+        """
         stop = min(position + n_bytes, self.size)
         if not self._start <= position <= stop <= self._start + len(self._data):
             self._file.seek(position)
@@ -33,12 +36,12 @@ class ByteWindow:
         return self._data, position - self._start
 
     def search(self, pattern: re.Pattern[bytes], n_bytes: int, position: int) -> int:
-        """Where a pattern that matches n_bytes is found from `position` on, or -1."""
+        """Find a pattern, which matches n_bytes, at or behind `position`; -1: it is not there."""
         while position + n_bytes <= self.size:
             data, offset = self.around(position, n_bytes)
             if found := pattern.search(data, offset):
                 return self._start + found.start()
-            if len(data) - offset < n_bytes:  # the file has become shorter
+            if len(data) - offset < n_bytes:  # the file was shortened meanwhile
                 break
             position = self._start + len(data) - n_bytes + 1
         return -1

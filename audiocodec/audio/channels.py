@@ -1,7 +1,7 @@
 """Which speaker each channel feeds, and the order of channels in each kind of file.
 
-Samples in this package are in the order of WAVE files, whatever the file has they come from or
-go to.
+Samples in this package are always in the order of WAVE files; readers and writers of files in
+another order convert.
 """
 
 from collections.abc import Sequence
@@ -30,12 +30,12 @@ VORBIS_ORDER = WAVE_ORDER | {
     8: ("FL", "FC", "FR", "SL", "SR", "BL", "BR", "LFE"),
 }
 
-# all that are known here, in the order that any of them have in a WAVE file
+# all speakers known here; any subset of them has this order in a WAVE file
 SPEAKERS = ("FL", "FR", "FC", "LFE", "BL", "BR", "FLC", "FRC", "BC", "SL", "SR")
 
 
 def in_wave_order(samples: Samples, speakers: Sequence[str]) -> Samples:
-    """Reorder (n_samples, channels) that feed `speakers` to the order of WAVE files."""
+    """Reorder (n_samples, channels), whose channels feed `speakers`, to the order of WAVE files."""
     order = sorted(range(len(speakers)), key=lambda channel: SPEAKERS.index(speakers[channel]))
     return samples if order == list(range(len(speakers))) else np.take(samples, order, axis=1)
 

@@ -1,7 +1,7 @@
-"""How much sound the header of a file promises, beside what is there.
+"""Compares the length that the header of a WAV, RF64 or AIFF file declares with the actual one.
 
-libsndfile takes a file that is cut for a shorter one. Read here are WAV, RF64 and AIFF; a FLAC
-that is cut is an error anyway.
+libsndfile reads a truncated file as a shorter one without an error. It does report a truncated
+FLAC.
 """
 
 import struct
@@ -11,7 +11,7 @@ from typing import BinaryIO
 from audiocodec.audio.file_view import file_view
 from audiocodec.files import read_exactly
 
-CHUNK_HEADS = {  # by form: kind and size of a chunk, where the first one is, and their alignment
+CHUNK_HEADS = {  # by form: struct of kind and size; position of the first chunk; alignment
     b"RIFF": ("<4sI", 12, 2),
     b"RIFX": (">4sI", 12, 2),
     b"RF64": ("<4sI", 12, 2),
@@ -19,10 +19,10 @@ CHUNK_HEADS = {  # by form: kind and size of a chunk, where the first one is, an
     b"FORM": (">4sI", 12, 2),
     b"caff": (">4sQ", 8, 1),
 }
-MAX_CHUNKS = 1000  # before the sound; more make no sense
-SIZE_IS_ELSEWHERE = 2**32 - 1  # of an RF64: in its chunk ds64
-# What is written to a pipe before its length is known: ffmpeg 2^32 - 1, arecord a little less,
-# sox, mplayer and espeak 0x7FFFF000, lame 2^31 - 1, sox in an AIFF 0x7F000008; 0 needs no rule.
+MAX_CHUNKS = 1000  # looked at in search of the sound
+SIZE_IS_ELSEWHERE = 2**32 - 1  # in RF64: the chunk ds64 states it
+# What programs that do not know the length write to a pipe: ffmpeg 2^32 - 1, arecord a little less,
+# sox, mplayer and espeak 0x7FFFF000, lame 2^31 - 1, sox in an AIFF 0x7F000008. 0 needs no rule.
 PLACEHOLDERS = (range(0x7F000000, 0x80000001), range(2**32 - 2**16, 2**32))
 MAX_BYTES = 2**62
 
@@ -30,19 +30,19 @@ MAX_BYTES = 2**62
 def declared_share(file: BinaryIO) -> float:
     """Declared length divided by actual length; 1.0 if they agree.
 
-    file: any; read from its start. Where nothing is there, or no true size is stated, it is 1 too.
+    file: any seekable file. It is 1.0 too where the file holds no sound or declares no real size.
     """
-    start, n_promised = _sound_bytes(file)
-    n_there = file.seek(0, 2) - start
-    if n_there <= 0 or n_promised >= MAX_BYTES or any(n_promised in one for one in PLACEHOLDERS):
+    start, n_declared = _sound_bytes(file)
+    n_actual = file.seek(0, 2) - start
+    if n_actual <= 0 or n_declared >= MAX_BYTES or any(n_declared in one for one in PLACEHOLDERS):
         return 1.0
-    return max(1.0, n_promised / n_there)
+    return max(1.0, n_declared / n_actual)
 
 
 def with_size(file: BinaryIO) -> BinaryIO:
-    """The file, with the size of the sound put in where an RF64 or CAF file leaves it open.
+    """Return a view of the file in which an RF64 or CAF header states the actual size.
 
-    So they are written to a pipe; libsndfile takes them for empty or malformed.
+    Programs that write to a pipe leave it open; libsndfile then finds no sound, or an error.
     """
     for form, kind, start, size in _chunks(file):
         if form in (b"RF64", b"BW64") and kind == b"ds64":
@@ -68,7 +68,7 @@ def _sound_bytes_there(file: BinaryIO) -> int:
 
 
 def _sound_bytes(file: BinaryIO) -> tuple[int, int]:
-    """Where the samples begin, and how many bytes of them are promised; 0, 0: unknown."""
+    """Return where the samples begin, and their declared number of bytes; 0, 0: unknown."""
     n_wide = 0
     for form, kind, start, size in _chunks(file):
         if form == b"caff":
@@ -83,7 +83,7 @@ def _sound_bytes(file: BinaryIO) -> tuple[int, int]:
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes, int, int]]:
-    """Form of the file, kind of a chunk, where its content begins, and its size."""
+    """Yield, for each chunk: form of the file, kind, where its content begins, and its size."""
     file.seek(0)
     form = read_exactly(file, 4)
     head_form, position, alignment = CHUNK_HEADS.get(form, ("", 0, 1))

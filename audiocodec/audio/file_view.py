@@ -1,4 +1,4 @@
-"""A file made of parts of another file, and of bytes in memory, without a copy."""
+"""Presents parts of a file, and bytes in memory, as one file without copying them."""
 
 import io
 from bisect import bisect_right
@@ -7,11 +7,11 @@ from typing import BinaryIO
 
 from audiocodec.files import read_exactly
 
-Span = tuple[int, int]  # offsets in the file: first byte, one behind the last
+Span = tuple[int, int]  # offsets in the file: the first byte, and the one behind the last
 
 
 class _FileView:
-    """Reads, seeks and tells; made by file_view."""
+    """A read-only file over the pieces; made by file_view."""
 
     def __init__(self, file: BinaryIO, pieces: Iterable[bytes | Span]) -> None:
         self._file = file
@@ -44,7 +44,7 @@ class _FileView:
         return b"".join(found)
 
     def _read_piece(self, n_bytes: int) -> bytes:
-        """At most n_bytes, from one piece."""
+        """Read at most n_bytes, all from one piece."""
         number = bisect_right(self._starts, self._position) - 1
         offset = self._position - self._starts[number]
         piece = self._pieces[number]
@@ -59,7 +59,7 @@ class _FileView:
 
 
 def file_view(file: BinaryIO, pieces: Iterable[bytes | Span]) -> BinaryIO:
-    """What `pieces` name, one behind the other, as a file to be read; `file` stays open."""
+    """Return the concatenation of `pieces` as a file to read; closing it leaves `file` open."""
     return _FileView(file, pieces)  # type: ignore[return-value]
 
 
@@ -68,7 +68,7 @@ def _length(piece: bytes | Span) -> int:
 
 
 def add_span(spans: list[Span], start: int, stop: int) -> None:
-    """Append to spans in order, joined with the last one where it touches it."""
+    """Append a span to spans in order; extends the last one if they touch."""
     if spans and spans[-1][1] == start:
         spans[-1] = spans[-1][0], stop
     else:

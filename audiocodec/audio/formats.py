@@ -9,7 +9,7 @@ LIBSNDFILE_SUFFIXES = (
     ".wav", ".wave", ".bwf", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".mp1", ".mpga",
     ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".w64", ".rf64", ".voc", ".sph", ".nist",
 )
-# What FFmpeg reads besides. Not .ts, which is TypeScript more often than an MPEG transport stream.
+# What only FFmpeg reads. Not .ts, which is TypeScript more often than an MPEG transport stream.
 FFMPEG_SUFFIXES = (
     ".m4a", ".m4b", ".m4r", ".aac", ".adts", ".wma", ".mka", ".weba", ".spx", ".amr", ".awb",
     ".3ga", ".ac3", ".eac3", ".ec3", ".dts", ".ape", ".wv", ".tta", ".tak", ".mpc", ".shn", ".ra",

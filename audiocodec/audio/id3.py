@@ -20,14 +20,18 @@ FRAMES = {  # names of 2.3 and 2.4, and of 2.2
     "copyright": ("TCOP", "TCR"),
 }
 NAMES = {frame.encode(): tag for tag, frames in FRAMES.items() for frame in frames}
-ENCODINGS = {1: "utf-16", 2: "utf-16-be", 3: "utf-8"}  # by the first byte; 0: Latin-1, or not
-MAX_ID3V2_BYTES = 2**20  # read of it: text comes before pictures
+ENCODINGS = {
+    1: "utf-16",
+    2: "utf-16-be",
+    3: "utf-8",
+}  # by the first byte; 0 should be Latin-1, and often is not
+MAX_ID3V2_BYTES = 2**20  # the rest is not read: text comes before pictures
 MAX_TEXT_BYTES = 2**14
 V1_FIELDS = {"title": (3, 33), "artist": (33, 63), "album": (63, 93), "date": (93, 97)}
 
 
 def id3_tags(file: BinaryIO) -> dict[str, str]:
-    """What the tags of a file say, by the names of FRAMES. What is damaged is left out."""
+    """Read the tags of a file, named as in FRAMES; damaged ones are left out."""
     file.seek(0)
     head = read_exactly(file, 10)
     tags: dict[str, str] = {}
@@ -41,7 +45,7 @@ def id3_tags(file: BinaryIO) -> dict[str, str]:
 
 
 def _syncsafe(raw: bytes) -> int:
-    """Seven bits of each byte."""
+    """Decode an integer of seven bits a byte."""
     number = 0
     for byte in raw:
         number = number << 7 | byte & 0x7F
@@ -50,7 +54,7 @@ def _syncsafe(raw: bytes) -> int:
 
 def _texts(version: int, flags: int, body: bytes) -> Iterator[tuple[str, str]]:
     """Tags and texts of the frames of an ID3v2 tag."""
-    if flags & 0x80 and version < 4:  # of all of it; 2.4 does it frame by frame
+    if flags & 0x80 and version < 4:  # unsynchronisation of the whole tag; 2.4 has it in each frame
         body = body.replace(b"\xff\0", b"\xff")
     if flags & 0x40 and version > 2:  # an extended header
         body = body[_syncsafe(body[:4]) + 4 * (version == 3) :]
@@ -68,7 +72,7 @@ def _texts(version: int, flags: int, body: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _text(content: bytes, is_comment: bool) -> str:
-    """The first text of a frame; of a comment without its language and its description."""
+    """The first text of a frame; for a comment, without its language and description."""
     encoding, content = ENCODINGS.get(content[0]), content[4 if is_comment else 1 :]
     if encoding is None:
         texts = content.split(b"\0")

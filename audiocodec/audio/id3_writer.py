@@ -1,4 +1,4 @@
-"""ID3v2.4 tags for the head of MP3 files; libsndfile would write UTF-8 and call it Latin-1.
+"""Writes ID3v2.4 tags; libsndfile writes UTF-8 text into MP3 files and labels it Latin-1.
 
 Source: id3.org, "ID3 tag version 2.4.0", Main Structure and Native Frames.
 """
@@ -11,13 +11,13 @@ UTF_8 = b"\x03"
 
 
 def id3_tag(tags: Mapping[str, str]) -> bytes:
-    """The tag that holds these; no bytes where it would hold nothing."""
+    """Encode tags as the bytes that begin an MP3 file; none if there are no tags."""
     frames = b"".join(_frame(name, value.encode()) for name, value in tags.items())
     return b"ID3\x04\x00\x00" + _synchsafe(len(frames)) + frames if frames else b""
 
 
 def _frame(name: str, value: bytes) -> bytes:
-    if name == "comment":  # in no language, without a description
+    if name == "comment":  # language unknown, no description
         return _framed("COMM", UTF_8 + b"XXX" + b"\0" + value)
     if name in FRAMES:
         return _framed(FRAMES[name][0], UTF_8 + value)
@@ -29,5 +29,5 @@ def _framed(name: str, body: bytes) -> bytes:
 
 
 def _synchsafe(n: int) -> bytes:
-    """28 bits in four bytes, the highest bit of each 0."""
+    """Encode 28 bits in four bytes, the highest bit of each 0."""
     return bytes(n >> shift & 127 for shift in (21, 14, 7, 0))

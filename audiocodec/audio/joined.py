@@ -1,4 +1,4 @@
-"""Sounds that are decoded piece by piece: joined files, and those of which parts are missing."""
+"""Sound that is decoded in several pieces: from joined files, or files with parts missing."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -17,12 +17,12 @@ from audiocodec.errors import AudioError
 
 
 @dataclass(frozen=True)
-class Piece:
+class StreamPiece:
     """A part of a sound file that is decoded on its own.
 
-    decode: yields its samples from a given one on; its second argument, the samples of pieces
-        before it, is for messages.
-    n_silent: samples lost before it, for which silence stands in.
+    decode: yields its samples from a given one on. The second argument, the number of samples
+        before this piece, is for messages.
+    n_silent: samples lost before it, which become silence.
     """
 
     info: SoundInfo
@@ -56,12 +56,12 @@ def _silence(n_samples: int, channels: int) -> Iterator[Samples]:
 
 
 def joined(
-    name: str, pieces: Sequence[Piece], reordered: Callable[[Samples], Samples] = lambda x: x
+    name: str, pieces: Sequence[StreamPiece], reordered: Callable[[Samples], Samples] = lambda x: x
 ) -> AudioSource:
-    """Make one sound of pieces that follow each other; there is one at least.
+    """Make one sound of consecutive pieces, at least one.
 
-    It ends before the first piece of another sample rate or number of channels, which is told
-    with CutAudioWarning. reordered: puts channels in the order of WAVE files.
+    It ends before the first piece of another sample rate or number of channels, with a
+    CutAudioWarning. reordered: puts channels in the order of WAVE files.
     """
     used = _alike(name, pieces)
 
@@ -77,7 +77,7 @@ def joined(
     return AudioSource(name, info.sample_rate, info.channels, n_samples, info.tags, read)
 
 
-def _alike(name: str, pieces: Sequence[Piece]) -> Sequence[Piece]:
+def _alike(name: str, pieces: Sequence[StreamPiece]) -> Sequence[StreamPiece]:
     first = pieces[0].info
     for number, piece in enumerate(pieces):
         info = piece.info
@@ -92,8 +92,8 @@ def _alike(name: str, pieces: Sequence[Piece]) -> Sequence[Piece]:
     return pieces
 
 
-def with_bounded_silence(pieces: Sequence[Piece]) -> list[Piece]:
-    """Leave out silence longer than all the sound there is: a wrong position makes no hours."""
+def with_bounded_silence(pieces: Sequence[StreamPiece]) -> list[StreamPiece]:
+    """Remove silence that is longer than all the sound, as a damaged position would make it."""
     most = sum(piece.info.n_samples for piece in pieces)
     return [piece if piece.n_silent <= most else replace(piece, n_silent=0) for piece in pieces]
 

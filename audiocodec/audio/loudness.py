@@ -1,4 +1,4 @@
-"""Integrated loudness after ITU-R BS.1770-4, of a stream, and the gain to a target.
+"""Integrated loudness (ITU-R BS.1770-4) of a stream, and the gain that brings it to a target.
 
 The K-weighting is made for any sample rate by the formulas of the published tool (De Man).
 """
@@ -18,9 +18,9 @@ from audiocodec.errors import ArgumentError
 TARGET_LUFS = -16.0
 FLOOR_LUFS = -70.0  # also the absolute gate: nothing is measured below it
 RELATIVE_GATE_LU = -10.0
-SHORTEST_S = 0.5  # shorter signals are padded with silence to it
-RUN_SAMPLES = 32  # filtered by one product: longer, more of it is zeros; shorter, more states
-LEAST_SAMPLES, MOST_SAMPLES = 128, 16384  # of whole runs, filtered in one call: overhead, cache
+SHORTEST_S = 0.5  # shorter signals are padded with silence to this length
+RUN_SAMPLES = 32  # per matrix product; longer runs multiply more zeros, shorter ones more states
+LEAST_SAMPLES, MOST_SAMPLES = 128, 16384  # filtered in one call: limits overhead; fits the cache
 
 SURROUND = 1.41  # +1.5 dB, 60 to 120 degrees from the front
 
@@ -28,7 +28,7 @@ Matrix = NDArray[np.float64]
 
 
 def high_shelf(sample_rate: int) -> Matrix:
-    """High shelf, 4 dB above 1500 Hz: the head. Rows: numerator, denominator."""
+    """High shelf, 4 dB above 1500 Hz, which models the head: (2, 3), numerator and denominator."""
     w, a = 2 * math.pi * 1500.0 / sample_rate, 10 ** (4.0 / 40)
     alpha, c = math.sin(w) / math.sqrt(2), math.cos(w)
     root = 2 * math.sqrt(a) * alpha
@@ -38,17 +38,18 @@ def high_shelf(sample_rate: int) -> Matrix:
 
 
 def high_pass(sample_rate: int) -> Matrix:
-    """High pass at 38 Hz, Q 0.5. Rows: numerator, denominator."""
+    """High pass at 38 Hz, Q 0.5: (2, 3), numerator and denominator."""
     w = 2 * math.pi * 38.0 / sample_rate
     alpha, c = math.sin(w), math.cos(w)
     return np.array([[(1 + c) / 2, -(1 + c), (1 + c) / 2], [1 + alpha, -2 * c, 1 - alpha]])
 
 
 def _stepwise(rows: Matrix, sample_rate: int) -> tuple[Matrix, Matrix]:
-    """Filter rows of a state (4) and a run, sample by sample: their outputs and last states.
+    """Filter rows (n, 4 + run), each a state and a run; return outputs (n, run) and states (n, 4).
 
-    Transposed direct form II. The high pass, whose poles are equal, is two of first order: the
-    states of one of second order nearly cancel below 20 Hz, which costs 4 digits at 192 kHz.
+    Transposed direct form II, sample by sample. The high pass has equal poles and is split into
+    two of first order: the states of one second-order filter nearly cancel below 20 Hz, which
+    costs 4 digits at 192 kHz.
     """
     (b, a), high = (c / c[1, 0] for c in (high_shelf(sample_rate), high_pass(sample_rate)))
     gain, pole = math.sqrt(high[0, 0]), -high[1, 1] / 2
@@ -75,12 +76,12 @@ class _KWeighting:
         self._kept, self._added = last[:4], last[4:]
 
     def __call__(self, x: Samples) -> Matrix:
-        """Whole runs (n_samples, channels), in order, to (channels, n_samples), filtered."""
+        """Filter the next whole runs, (n_samples, channels); returns (channels, n_samples)."""
         channels = x.shape[1]
         rows = np.empty((channels, len(x) // RUN_SAMPLES, 4 + RUN_SAMPLES))
         rows[..., 4:] = x.reshape(-1, RUN_SAMPLES, channels).transpose(2, 0, 1)
         added = (rows[..., 4:] @ self._added).swapaxes(0, 1).reshape(-1, 4)  # (runs * channels, 4)
-        # a state is what its run added plus the state before @ kept: summed over 2 runs, 4, 8 ...
+        # state = what its run added + previous state @ kept: a prefix sum over 2 runs, 4, 8 ...
         states = np.concatenate([self._state, added])
         span, kept = channels, self._kept
         while span < len(states):
@@ -102,12 +103,12 @@ def channel_weights(speakers: Sequence[str]) -> list[float]:
 
 
 class LoudnessMeter:
-    """Measures what is pushed. Keeps 8 bytes per 100 ms, and nothing else that grows.
+    """Measures the loudness of a stream; its memory grows by 8 bytes per 100 ms.
 
-    speakers: which one each channel feeds, by the names of WAVE_ORDER, which is the default.
+    speakers: the speaker that each channel feeds, named as in WAVE_ORDER, which is the default.
 
-    Blocks of 400 ms start every 100 ms; the last may reach into silence after the end, as in the
-    published tool.
+    Blocks of 400 ms start every 100 ms; the last may reach into silence behind the end.
+    Raises ArgumentError for a number of channels that it does not support.
     """
 
     def __init__(self, sample_rate: int, channels: int, speakers: Sequence[str] = ()) -> None:
@@ -121,7 +122,7 @@ class LoudnessMeter:
         self._energies = array("d")  # weighted sum of squares of each 100 ms
 
     def push(self, block: Samples) -> None:
-        """Take (n_samples, channels)."""
+        """Take the next samples, (n_samples, channels). Raises ArgumentError for another shape."""
         if block.ndim != 2 or block.shape[1] != self.channels:
             raise ArgumentError(f"block of shape {block.shape}, not (n_samples, {self.channels})")
         if len(block):
@@ -133,11 +134,11 @@ class LoudnessMeter:
             self._measure(x[start : min(start + MOST_SAMPLES, n_whole)])
 
     def integrated(self) -> float:
-        """LUFS of all pushed so far, FLOOR_LUFS or more; pushing may go on."""
+        """Loudness of all samples so far in LUFS, at least FLOOR_LUFS; more may be pushed after."""
         return gated_loudness(np.array(self._finished()._energies), self.sample_rate)
 
     def _finished(self) -> "LoudnessMeter":
-        """A copy that has filtered the samples pending, and is not too short."""
+        """A copy that has filtered the pending samples, padded to the shortest length."""
         meter = copy.deepcopy(self)
         n_samples = self._n_filtered + len(self._pending)
         n_missing = max(0, int(SHORTEST_S * self.sample_rate) - n_samples)
@@ -156,7 +157,7 @@ class LoudnessMeter:
         starts = [max(0, -(-slot * rate // 10) - start) for slot in range(first, last + 1)]
         y = self._filter(x)[:, :n_samples]
         sums = self._weights @ np.add.reduceat(np.square(y, out=y), starts, axis=1)
-        if first < len(self._energies):  # begun by the samples before
+        if first < len(self._energies):  # an earlier call began this slot
             sums[0] += self._energies.pop()
         self._energies.extend(sums)
 
@@ -166,7 +167,10 @@ def _lufs(power: float) -> float:
 
 
 def gated_loudness(energies: Matrix, sample_rate: int) -> float:
-    """LUFS by both gates, from the K-weighted sum of squares of each 100 ms; FLOOR_LUFS or more."""
+    """Gated loudness in LUFS, at least FLOOR_LUFS.
+
+    energies: (n,), the K-weighted sum of squares of each 100 ms.
+    """
     if not len(energies):
         return FLOOR_LUFS
     energies = np.pad(energies, (0, max(0, 4 - len(energies))))
@@ -183,7 +187,7 @@ def _power(lufs: float) -> float:
 
 
 def normalizing_gain(loudness_lufs: float, peak: float, target_lufs: float = TARGET_LUFS) -> float:
-    """Find the one linear gain for all channels that brings a programme to the target.
+    """Return the linear gain, the same for all channels, that brings a programme to the target.
 
     Limited so that peak * gain <= 1; 1.0 for silence; always finite and above 0.
     """

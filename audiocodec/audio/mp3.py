@@ -1,26 +1,26 @@
-"""MP3 to the end: every frame that is there, joined files too, whatever their headers promise."""
+"""Reads every frame of MP3 files, whatever number the header states; joined files too."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import BinaryIO
 
 from audiocodec.audio.id3 import id3_tags
-from audiocodec.audio.joined import Piece, joined, tell_cut
+from audiocodec.audio.joined import StreamPiece, joined, tell_cut
 from audiocodec.audio.mp3_header import n_ahead_trimmed
 from audiocodec.audio.mp3_parts import MUTED_FRAMES, MP3Part, mp3_parts
 from audiocodec.audio.sndfile import decoded, sound_info
 from audiocodec.audio.source import AudioSource, Samples, UnknownFormat, dropped, known_tags
 from audiocodec.files import file_errors
 
-WARM_UP_FRAMES = 12  # a frame may need bits of several before it; 6 were enough
-SAME_PHASE = 8  # decoding that begins so many frames later gives the same samples to the last bit
+WARM_UP_FRAMES = 12  # a frame may need bits of several before it; 6 sufficed in tests
+SAME_PHASE = 8  # decoding from a multiple of this many frames on gives bit-identical samples
 
 
 def open_mp3(file: BinaryIO, name: str) -> AudioSource:
     """Open MPEG audio of layers I to III. The caller closes the file.
 
     Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning
-    of what is missing.
+    of missing or damaged parts.
     """
     with file_errors(name):
         parts = mp3_parts(file, name)
@@ -33,14 +33,14 @@ def open_mp3(file: BinaryIO, name: str) -> AudioSource:
     return replace(source, tags=known_tags(tags))
 
 
-def _piece(file: BinaryIO, name: str, part: MP3Part) -> Piece:
+def _piece(file: BinaryIO, name: str, part: MP3Part) -> StreamPiece:
     view = part.view(file)
     info = sound_info(view, name)
-    if part.kind.layer != 3:  # libsndfile estimates it
+    if part.kind.layer != 3:  # libsndfile only estimates it
         info = replace(info, n_samples=part.n_frames * part.kind.n_samples)
     n_trimmed = part.n_frames * part.kind.n_samples - info.n_samples
     n_ahead = n_ahead_trimmed(part.first, part.kind) if n_trimmed else 0
-    # frames in the view that begins there ahead of it, less those in the view of all
+    # frames ahead of the sound in view_from, less those in view
     phase = MUTED_FRAMES - (n_trimmed == 0) if part.kind.layer == 3 else 0
 
     def decode(start: int, n_before: int) -> Iterator[Samples]:
@@ -52,11 +52,11 @@ def _piece(file: BinaryIO, name: str, part: MP3Part) -> Piece:
         n_before += start - n_dropped
         return dropped(decoded(part.view_from(file, frame), name, 0, n_before), n_dropped)
 
-    return Piece(info, decode)
+    return StreamPiece(info, decode)
 
 
-def _tell_of_losses(name: str, parts: Sequence[MP3Part], pieces: Sequence[Piece]) -> None:
-    """Warn of frames that were promised, of one that is cut, and of bytes that are none."""
+def _tell_of_losses(name: str, parts: Sequence[MP3Part], pieces: Sequence[StreamPiece]) -> None:
+    """Warn of missing frames, of a truncated one, and of bytes that belong to no frame."""
     n_missing = n_before = n_damaged = 0
     first_s = None
     rate = pieces[0].info.sample_rate

@@ -16,14 +16,14 @@ KBPS = {  # by (is MPEG 1, layer)
 RATE_DIVISOR = {0: 4, 2: 2, 3: 1}  # by version bits: MPEG 2.5, 2, 1
 KIND_BITS = 0xFE0C  # of the second and third byte: sync, version, layer and sample rate
 DECODER_DELAY = 529  # samples of layer III
-UNTRIMMED = DECODER_DELAY  # as the padding in a LAME header: nothing is cut off the end
+UNTRIMMED = DECODER_DELAY  # this padding in a LAME header cuts nothing off the end
 XING_NAMES = (b"Xing", b"Info")
 VBRI_AT = 36
 
 
 @dataclass(frozen=True)
 class FrameKind:
-    """What the frames of one stream have in common."""
+    """Properties that all frames of a stream share."""
 
     layer: int
     is_mpeg_1: bool
@@ -31,21 +31,21 @@ class FrameKind:
 
     @property
     def n_samples(self) -> int:
-        """In one frame."""
+        """Samples in one frame."""
         if self.layer == 1:
             return 384
         return 1152 if self.is_mpeg_1 or self.layer == 2 else 576
 
     @property
     def info_at(self) -> int:
-        """Where a Xing header lies in its frame: behind the side information of layer III."""
+        """Position of a Xing header in its frame: behind the side information of layer III."""
         if self.is_mpeg_1:
             return 4 + (17 if self.is_mono else 32)
         return 4 + (9 if self.is_mono else 17)
 
 
 def _frame_bytes(word: int) -> int:
-    """Length of a frame whose second and third byte are `word`; 0: that is no such frame."""
+    """Length of a frame whose second and third byte are `word`; 0: no valid frame."""
     version, layer = word >> 11 & 3, 4 - (word >> 9 & 3)
     bit_rate, rate, padding = word >> 4 & 15, word >> 2 & 3, word >> 1 & 1
     if word >> 13 != 7 or version == 1 or layer == 4 or not 0 < bit_rate < 15 or rate == 3:
@@ -61,29 +61,29 @@ FRAME_BYTES = [_frame_bytes(word) for word in range(0x10000)]  # by second and t
 
 
 def frame_bytes(head: bytes | bytearray) -> int:
-    """Length of the frame that begins with `head` (4 bytes or more); 0: none does."""
+    """Length of the frame that begins with `head` (4 bytes or more); 0: no valid frame."""
     return FRAME_BYTES[head[1] << 8 | head[2]] if len(head) >= 4 and head[0] == 0xFF else 0
 
 
 def kind_word(head: bytes) -> int:
-    """The bits that all frames of a stream share, and in the lowest one whether it is mono."""
+    """The header bits that all frames of a stream share; the lowest one says whether it is mono."""
     return (head[1] << 8 | head[2]) & KIND_BITS | (head[3] >= 0xC0)
 
 
 def frame_kind(word: int) -> FrameKind:
-    """What a kind_word says."""
+    """Decode a kind_word."""
     return FrameKind(4 - (word >> 9 & 3), word >> 11 & 3 == 3, bool(word & 1))
 
 
 def is_info(frame: bytes, kind: FrameKind) -> bool:
-    """Whether a frame holds no sound, but a Xing, Info or VBRI header."""
+    """Whether a frame holds a Xing, Info or VBRI header instead of sound."""
     if kind.layer != 3:
         return False
     return frame[kind.info_at :][:4] in XING_NAMES or frame[VBRI_AT:][:4] == b"VBRI"
 
 
 def n_promised(frame: bytes, kind: FrameKind) -> int | None:
-    """How many frames such a header promises; None: it does not say."""
+    """The number of frames that a Xing, Info or VBRI header states; None if it states none."""
     xing = frame[kind.info_at :]
     if xing[:4] not in XING_NAMES:
         at = VBRI_AT + 14
@@ -95,9 +95,9 @@ def n_promised(frame: bytes, kind: FrameKind) -> int | None:
 
 
 def true_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int, trim: bool) -> bytes:
-    """A Xing or Info header that states the true number of frames, and bytes without its own.
+    """A Xing or Info header with the true numbers of frames and of bytes, those of sound.
 
-    trim: leave the encoder's padding, to be cut off the end; it is not there in a file cut short.
+    trim: keep the encoder's padding, which is cut off the end; a truncated file has none.
     """
     xing = frame[kind.info_at :]
     if xing[:4] not in XING_NAMES or len(xing) < 16 or not xing[7] & 1:
@@ -113,9 +113,9 @@ def true_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int, trim: 
 
 
 def new_info(frame: bytes, kind: FrameKind, n_frames: int, silent: list[bytes]) -> bytes:
-    """A header for frames of the kind of `frame`, and silent ones, which are cut off as delay.
+    """A header for frames of the kind of `frame`, and silent frames, which are cut off as delay.
 
-    One at least: libmpg123 cuts DECODER_DELAY off the start of any file with such a header.
+    At least one: libmpg123 cuts DECODER_DELAY off the start of any file with such a header.
     """
     numbers = (1).to_bytes(4, "big") + (n_frames + len(silent)).to_bytes(4, "big")
     trim = len(silent) * kind.n_samples - DECODER_DELAY << 12 | UNTRIMMED
@@ -126,7 +126,7 @@ def new_info(frame: bytes, kind: FrameKind, n_frames: int, silent: list[bytes]) 
 
 
 def silent_frame(frame: bytes, kind: FrameKind) -> bytes:
-    """A frame of the kind of `frame`, as short as a header can be in it."""
+    """The shortest silent frame of the kind of `frame` that a Xing header fits."""
     head = bytearray(frame[:4])
     head[1] |= 1  # no checksum
     for bit_rate in range(1, 15):
@@ -137,7 +137,7 @@ def silent_frame(frame: bytes, kind: FrameKind) -> bytes:
 
 
 def muted(frame: bytes, kind: FrameKind) -> bytes:
-    """A frame without sound, of which those behind it can still use the bits."""
+    """Silence a frame, but keep its bit reservoir for the frames that follow."""
     n_checksum = 0 if frame[1] & 1 else 2
     side = bytearray(kind.info_at - 4)
     side[:2] = frame[4 + n_checksum : 6 + n_checksum]
@@ -150,7 +150,7 @@ def muted(frame: bytes, kind: FrameKind) -> bytes:
 
 
 def _delay_at(frame: bytes, kind: FrameKind) -> int:
-    """Where the LAME header states the delay and the padding, 12 bits each."""
+    """Position of the delay and the padding, 12 bits each, in the LAME header."""
     flags = frame[kind.info_at + 7]
     n_numbers = (flags & 1) + (flags >> 1 & 1) + (flags >> 3 & 1)
     return kind.info_at + 8 + 4 * n_numbers + 100 * (flags >> 2 & 1) + 21
@@ -162,33 +162,15 @@ def n_ahead_trimmed(frame: bytes, kind: FrameKind) -> int:
     return (int.from_bytes(frame[at : at + 3], "big") >> 12) + DECODER_DELAY
 
 
-def _new_info(frame: bytes, kind: FrameKind, n_frames: int, n_bytes: int) -> bytes:
-    """A header of the kind of `frame`, and a silent frame, which is cut off as encoder delay.
-
-    For libmpg123 cuts DECODER_DELAY off the start of any file with such a header.
-    """
-    head = bytearray(frame[:4])
-    head[1] |= 1  # no checksum
-    for bit_rate in range(1, 15):
-        head[2] = bit_rate << 4 | head[2] & 0x0C
-        if (length := frame_bytes(head)) >= kind.info_at + 64:
-            break
-    numbers = b"".join(number.to_bytes(4, "big") for number in (3, n_frames + 1, n_bytes + length))
-    trim = kind.n_samples - DECODER_DELAY << 12 | UNTRIMMED
-    lame = b"LAME".ljust(21, b"\0") + trim.to_bytes(3, "big")
-    xing = bytes(head).ljust(kind.info_at, b"\0") + b"Xing" + numbers + lame
-    return xing.ljust(length, b"\0") + bytes(head).ljust(length, b"\0")
-
-
 def needs_none_before(frame: bytes, kind: FrameKind) -> bool:
-    """Whether a frame of layer III takes no bits from those before it, as the first one must."""
+    """Whether a frame of layer III uses no bits of earlier ones, as the first frame must."""
     at = 4 if frame[1] & 1 else 6
     side = int.from_bytes(frame[at : at + 2], "big")
     return side >> (7 if kind.is_mpeg_1 else 8) == 0
 
 
 def tag_bytes(head: bytes) -> int:
-    """Length of a tag that begins with `head` (32 bytes or more): ID3, APE; 0: none does."""
+    """Length of the ID3 or APE tag that begins with `head` (32 bytes or more); 0: no tag."""
     if head.startswith(b"ID3") and len(head) >= 10 and max(head[6:10]) < 0x80:
         size = int.from_bytes(head[6:10], "big")
         size = size & 0x7F | size >> 1 & 0x3F80 | size >> 2 & 0x1FC000 | size >> 3 & 0xFE00000

@@ -1,4 +1,4 @@
-"""Walks through an MPEG audio file frame by frame: how many there are, whatever its header says."""
+"""Scans an MPEG audio file frame by frame, since its header may state a wrong number of them."""
 
 import re
 from bisect import bisect_right
@@ -28,28 +28,34 @@ from audiocodec.errors import AudioError
 from audiocodec.files import read_exactly
 
 SYNC = re.compile(rb"\xff[\xe2-\xe7\xf2-\xff][\x10-\xef]")
-HEAD_BYTES = 64  # enough to tell a tag or a frame
-RUN_BYTES = 2**16  # walked through at a time, at least
+HEAD_BYTES = 64  # enough to recognise a tag or a frame
+RUN_BYTES = 2**16  # scanned at a time, at least
 SEARCH_BYTES = 2**16  # for the first whole frame, behind tags or damage
-N_CONVINCING = 3  # frames in a row are no accident
-MAX_SEARCHED = 100_000  # places that look like a frame; about a second
+N_CONVINCING = 3  # so many frames in a row are no coincidence
+MAX_SEARCHED = 100_000  # sync words tried, which takes about a second
 MAX_PARTS = 1000
 NO_LIMIT = 2**62
-MUTED_FRAMES = 4  # ahead of those wanted: they may use bits of theirs; 12 bits state their samples
-N_MORE = 2
+# Kept ahead of the frames that are wanted, which may use their bits. The header states in 12 bits
+# how many samples to cut off, so more do not fit.
+MUTED_FRAMES = 4
+N_MORE = 2  # frames appended to layers I and II
 
 
 @dataclass
 class MP3Part:
-    """Frames that are decoded together: one of the files that were joined, without its tags."""
+    """Frames that are decoded together: one of several joined files, without its tags."""
 
-    word: int  # kind_word of all of them
-    first: bytes  # the first frame, sound or a header
-    n_promised: int | None = None  # frames, by a header
+    word: int  # kind_word of all frames
+    first: bytes  # the first frame, which may be a Xing, Info or VBRI header
+    n_promised: int | None = None  # frames, as that header states
     spans: list[Span] = field(default_factory=list)
     n_frames: int = 0
-    marks: list[tuple[int, int]] = field(default_factory=list)  # frames before it, its position
-    gaps: list[tuple[int, int]] = field(default_factory=list)  # frames before it, damaged bytes
+    marks: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # frames before a position, the position
+    gaps: list[tuple[int, int]] = field(
+        default_factory=list
+    )  # frames before a gap, its damaged bytes
     is_cut: bool = False  # ends within a frame
 
     @property
@@ -58,19 +64,19 @@ class MP3Part:
 
     @property
     def n_missing(self) -> int:
-        """Frames promised and not there; some encoders count the header's own frame."""
+        """Frames that the header states and the file lacks; some encoders count the header too."""
         n_missing = (self.n_promised or 0) - self.n_frames
         return n_missing if n_missing > 1 else 0
 
     @property
     def is_whole(self) -> bool:
-        """Whether the header tells the truth of the number of frames."""
+        """Whether the number of frames is the one that the header states."""
         return self.n_promised in (self.n_frames, self.n_frames + 1)
 
     def view(self, file: BinaryIO) -> BinaryIO:
-        """These frames as a file, with a header that states their number.
+        """The frames as a file, with a header that states their number.
 
-        Without it libsndfile estimates the number, and reads no further.
+        Without it libsndfile estimates the number and stops there.
         """
         if self.kind.layer != 3:
             return file_view(file, [*self.spans, *self._more(file)])
@@ -79,7 +85,7 @@ class MP3Part:
         return file_view(file, [header, *self.spans])
 
     def view_from(self, file: BinaryIO, n_before: int) -> BinaryIO:
-        """The same without the first n_before frames, and without a cut at its start or end.
+        """As view, without the first n_before frames; nothing is trimmed at its start or end.
 
         n_before: MUTED_FRAMES or more.
         """
@@ -96,33 +102,33 @@ class MP3Part:
         return file_view(file, [new_info(self.first, self.kind, n_frames, muted_frames), *spans])
 
     def _position_of(self, window: ByteWindow, n_before: int) -> int:
-        """Where the frame begins that has n_before before it."""
+        """Position of the frame that follows n_before others."""
         n_marked, position = self.marks[bisect_right(self.marks, (n_before, NO_LIMIT)) - 1]
         while n_marked < n_before:
             data, offset = window.around(position, RUN_BYTES)
             behind, n_frames = _run(data, offset, self.word, n_before - n_marked)
-            if not n_frames:  # the file is another one by now
+            if not n_frames:  # the file changed meanwhile
                 break
             position, n_marked = position + behind - offset, n_marked + n_frames
         return position
 
     def _position_behind(self, position: int, n_bytes: int) -> int:
-        """Where the next frame begins: behind a gap, if there is one."""
+        """Position of the frame behind one of n_bytes; gaps are skipped."""
         position += n_bytes
         later = (max(start, position) for start, stop in self.spans if stop > position)
         return next(later, position)
 
     def _more(self, file: BinaryIO) -> list[bytes]:
-        """Frames to be added: of layers I and II, libsndfile estimates a little too few."""
+        """Extra frames for layers I and II, whose number libsndfile estimates too low."""
         file.seek(self.spans[0][0])
         return [read_exactly(file, frame_bytes(self.first))] * N_MORE
 
 
 def mp3_parts(file: BinaryIO, name: str) -> list[MP3Part]:
-    """The frames of an MPEG audio file; empty for another file. Reads it once.
+    """Find the frames of an MPEG audio file, which is read once; empty for another file.
 
-    A part of their own are frames of another layer, rate or number of channels, and those behind
-    a Xing, Info or VBRI header. Raises AudioError for a file that is hardly one.
+    A new part begins with a Xing, Info or VBRI header, or where layer, sample rate or number of
+    channels change. Raises AudioError for a file that is too damaged.
     """
     scan = _Scan(file, name)
     position = scan.behind_tags(0)
@@ -134,12 +140,14 @@ def mp3_parts(file: BinaryIO, name: str) -> list[MP3Part]:
 
 
 class _Scan:
+    """One pass over a file, which collects its parts in `found`."""
+
     def __init__(self, file: BinaryIO, name: str) -> None:
         self._window, self._name, self._n_searched = ByteWindow(file), name, 0
         self.found: list[MP3Part] = []
 
     def read_part(self, position: int) -> int:
-        """Take the part that begins at `position`; return where the next one does, or -1."""
+        """Add the part that begins at `position`; return where the next one begins, or -1."""
         part = self._new_part(position)
         if is_info(part.first, part.kind):
             part.n_promised = n_promised(part.first, part.kind)
@@ -163,14 +171,14 @@ class _Scan:
         return self.found[-1]
 
     def _begins_anew(self, part: MP3Part, position: int) -> bool:
-        """Whether the frame there is the first of a new part."""
+        """Whether the frame at `position` is the first of a new part."""
         frame = self._frame(position)
         if kind_word(frame) != part.word or is_info(frame, part.kind):
             return True
         return part.n_promised == part.n_frames and needs_none_before(frame, part.kind)
 
     def _take_frames(self, part: MP3Part, position: int) -> int:
-        """Add what follows without a gap, up to what was promised; return where it ends."""
+        """Add frames up to a gap, or the number that the header states; return where they end."""
         n_left = (part.n_promised or 0) - part.n_frames
         n_most = n_left if n_left > 0 else NO_LIMIT
         while n_most > 0:
@@ -189,17 +197,17 @@ class _Scan:
         return self._window.at(position, frame_bytes(self._window.at(position, 4)))
 
     def behind_tags(self, position: int) -> int:
-        """Where what is at `position` goes on behind tags."""
+        """Skip the tags at `position`; return where they end."""
         while n_bytes := tag_bytes(self._window.at(position, HEAD_BYTES)):
             position += n_bytes
         return position
 
     def has_frame(self, position: int) -> bool:
-        """Whether there is the header of a frame."""
+        """Whether a frame header is at `position`."""
         return frame_bytes(self._window.at(position, 4)) > 0
 
     def next_frame(self, position: int, word: int | None, stop: int) -> int:
-        """Where a frame begins, from `position` to `stop`; -1: nowhere. word: kind expected."""
+        """Find a frame that begins between `position` and `stop`, or -1. word: its kind."""
         while 0 <= (position := self._window.search(SYNC, 3, position)) <= stop:
             self._n_searched += 1
             if self._n_searched > MAX_SEARCHED:
@@ -210,7 +218,7 @@ class _Scan:
         return -1
 
     def _is_convincing(self, position: int, word: int | None) -> bool:
-        """Whether a frame there is followed by others, a tag or the end of the file."""
+        """Whether a frame at `position` is followed by others, a tag or the end of the file."""
         frame = self._frame(position)
         if not frame or position + frame_bytes(frame) > self._window.size:
             return False
@@ -224,15 +232,15 @@ class _Scan:
         return True
 
     def _is_frame(self, position: int, word: int) -> bool:
-        """Whether a frame of a kind, of which the end may be missing, seems to begin there."""
+        """Whether a header of this kind is at `position`; the end of the frame may be missing."""
         head = self._window.at(position, 4)
         return frame_bytes(head) > 0 and kind_word(head) == word
 
 
 def _run(data: bytes, position: int, word: int, n_most: int) -> tuple[int, int]:
-    """Where whole frames of one kind, one behind the other, end, and how many they are.
+    """Walk over adjacent whole frames of one kind; return where they end and their number.
 
-    Written for speed: an hour of MP3 has 138,000.
+    Written for speed: an hour of MP3 has 138,000 frames.
     """
     n_frames, last, kind = 0, len(data) - 4, frame_kind(word)
     info_at = kind.info_at if kind.layer == 3 else len(data)

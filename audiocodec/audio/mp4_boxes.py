@@ -1,7 +1,7 @@
-"""What an MP4 file declares, held against its size before FFmpeg believes it.
+"""Reads what an MP4 file declares, to compare it with the file's size before FFmpeg opens it.
 
-FFmpeg makes an entry in memory for every sample that is declared, and a box of a few bytes can
-declare billions. Source: ISO/IEC 14496-12, sections 4.2 and 8.
+FFmpeg allocates memory for every declared sample, and a box of a few bytes can declare billions.
+Source: ISO/IEC 14496-12, sections 4.2 and 8.
 """
 
 import struct
@@ -18,10 +18,11 @@ MAX_BOXES = 1_000_000
 
 @dataclass
 class Movie:
-    """has_index: without its moov box, nothing in the file can be found.
+    """What the boxes of a file declare.
 
-    time_scale: units of a second in which the file gives the length of its edits; 0: unknown.
-    n_samples: the packets that it declares, or more.
+    has_index: whether there is a moov box; without it, nothing in the file can be found.
+    time_scale: units per second of the lengths of its edits; 0: unknown.
+    n_samples: an upper bound of the packets that it declares.
     """
 
     has_index: bool = False
@@ -31,12 +32,12 @@ class Movie:
 
 class _Box(NamedTuple):
     kind: bytes
-    start: int  # of what it holds
+    start: int  # of its content
     stop: int
 
 
 def read_movie(file: BinaryIO) -> Movie | None:
-    """What the boxes say; None for a file that does not begin as MP4 or MOV files do."""
+    """Read the boxes of an MP4 or MOV file; None for a file that does not begin as one."""
     n_bytes = file.seek(0, 2)
     file.seek(4)
     if read_exactly(file, 4) not in FIRST_BOXES:
@@ -56,7 +57,7 @@ def read_movie(file: BinaryIO) -> Movie | None:
 
 
 def _n_timed(file: BinaryIO, box: _Box, n_bytes: int) -> int:
-    """Samples of a table of times beyond those that a file of this size can have."""
+    """Samples in a table of times; 0 where a file of this size can have so many."""
     file.seek(box.start + 8)
     table = read_exactly(file, min(box.stop - box.start - 8, n_bytes) // 8 * 8)
     n_samples = sum(count for count, _ in struct.iter_unpack(">II", table))
@@ -64,7 +65,7 @@ def _n_timed(file: BinaryIO, box: _Box, n_bytes: int) -> int:
 
 
 def _boxes(file: BinaryIO, start: int, stop: int) -> Iterator[_Box]:
-    """Boxes, each ahead of those within it, as far as they make sense."""
+    """Yield boxes, each before those that it contains, as far as they are valid."""
     todo, n_boxes = [(start, stop)], 0
     while todo and n_boxes < MAX_BOXES:
         start, stop = todo.pop()

@@ -1,4 +1,4 @@
-"""Finds the Vorbis and Opus streams of an Ogg file page by page: joined, mixed, damaged ones too.
+"""Finds the Vorbis and Opus streams of an Ogg file page by page; also in joined or damaged files.
 
 Source: RFC 3533 (Ogg), RFC 7845 (Opus in Ogg), Vorbis I specification, section A.
 """
@@ -19,14 +19,14 @@ MAX_PAGE_BYTES = HEAD_BYTES + 255 + 255 * 255
 FIRST, LAST = 2, 4  # flags of the first and the last page of a stream
 NO_GRANULE = -1  # no packet ends on this page
 MAX_RUNS = 1000  # of all streams together; opening one takes about a millisecond
-CHECKED_TIMES = 4  # as many times the file may be read in search of pages that are whole
+CHECKED_TIMES = 4  # bytes checksummed in search of pages, at most, per byte of the file
 MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 N_HEADER_PACKETS = {b"\x01vorbis": 3, b"OpusHead": 2}  # by how the first one begins
-HEAD_PACKET_BYTES = 19  # of an OpusHead, up to its mapping family
+HEAD_PACKET_BYTES = 19  # an OpusHead up to its mapping family
 
 
-class Page(NamedTuple):
-    """One page, whose checksum is right. granule: samples of the stream up to its end."""
+class OggPage(NamedTuple):
+    """A page whose checksum is right. granule: samples of the stream up to the end of the page."""
 
     start: int
     stop: int
@@ -35,15 +35,15 @@ class Page(NamedTuple):
     serial: int
     number: int
     n_packets: int  # that end on it
-    content: bytes  # of the first page of a stream, enough to tell the codec
+    content: bytes  # of the first page only: enough to recognise the codec
 
 
 @dataclass
-class Run:
+class PageRun:
     """Pages of one stream with none missing between them."""
 
     spans: list[Span] = field(default_factory=list)
-    granule: int = NO_GRANULE  # at its end
+    granule: int = NO_GRANULE  # at the end of its last page
     granule_before: int = NO_GRANULE  # at the end of the page before that
 
     def end_at(self, granule: int) -> None:
@@ -53,16 +53,16 @@ class Run:
 
 @dataclass
 class OggStream:
-    """The pages of one stream of sound. More than one run: pages are missing between them.
+    """The pages of one audio stream. Between its runs, pages are missing.
 
-    A first run that is empty: they are missing between the header and the sound.
+    If the first run is empty, the pages behind the header are missing.
     """
 
     serial: int
     head: bytes  # the first bytes of its first packet
     header_spans: list[Span] = field(default_factory=list)
-    runs: list[Run] = field(default_factory=lambda: [Run()])
-    is_ended: bool = False  # its last page is there
+    runs: list[PageRun] = field(default_factory=lambda: [PageRun()])
+    is_ended: bool = False  # whether its last page was found
     _n_packets: int = 0
     _next_number: int = 0
 
@@ -80,7 +80,7 @@ class OggStream:
 
     @property
     def pre_skip(self) -> int:
-        """Samples at the start, at 48 kHz, that are no sound."""
+        """Samples at 48 kHz to be dropped from the start of an Opus stream."""
         return int.from_bytes(self.head[10:12], "little") if self.is_opus else 0
 
     @property
@@ -88,13 +88,13 @@ class OggStream:
         """What the channels of an Opus stream mean: RFC 7845, section 5.1.1."""
         return self.head[18] if len(self.head) > 18 else 0
 
-    def add(self, page: Page) -> None:
-        """Take the next page of this stream."""
+    def add(self, page: OggPage) -> None:
+        """Add the next page of this stream."""
         if self._n_packets < self._n_header_packets:
             add_span(self.header_spans, page.start, page.stop)
         else:
             if page.number != self._next_number:
-                self.runs.append(Run())
+                self.runs.append(PageRun())
             add_span(self.runs[-1].spans, page.start, page.stop)
             if page.granule > NO_GRANULE:
                 self.runs[-1].end_at(page.granule)
@@ -104,14 +104,14 @@ class OggStream:
 
 
 def sound_streams(file: BinaryIO, name: str) -> list[OggStream]:
-    """The streams of sound in an Ogg file, one of each group that begins together, in order.
+    """Find one audio stream in each group of streams that begin together, in order.
 
-    That is the first Vorbis or Opus stream of the group, or its first stream, which then holds no
-    pages. Empty for what is no Ogg file. Reads the file once, in constant memory unless streams
+    It is the first Vorbis or Opus stream of the group; if there is none, the first stream, without
+    pages. Empty for another kind of file. Reads the file once, in constant memory unless streams
     alternate. Raises AudioError for a file in too many pieces.
     """
     found: list[OggStream] = []
-    is_group_open = False  # no page follows the first pages yet
+    is_group_open = False  # only first pages of streams so far
     for page in _pages(file, name):
         if page.flags & FIRST:
             stream = OggStream(page.serial, page.content)
@@ -127,8 +127,8 @@ def sound_streams(file: BinaryIO, name: str) -> list[OggStream]:
     return found
 
 
-def _pages(file: BinaryIO, name: str) -> Iterator[Page]:
-    """All whole pages of a file that begins with one; what is between them is passed over."""
+def _pages(file: BinaryIO, name: str) -> Iterator[OggPage]:
+    """Yield the whole pages of a file that begins with one; skips what lies between them."""
     window = ByteWindow(file)
     position = n_checked = 0
     if window.at(0, 4) != CAPTURE.pattern:
@@ -146,7 +146,7 @@ def _pages(file: BinaryIO, name: str) -> Iterator[Page]:
 
 
 def _page_bytes(window: ByteWindow, start: int) -> bytes:
-    """As many as the page says that it has; none where the file ends before."""
+    """The bytes of the page at `start`, by its own header; none if the file ends before."""
     head = window.at(start, HEAD_BYTES)
     if len(head) < HEAD_BYTES:
         return b""
@@ -156,10 +156,10 @@ def _page_bytes(window: ByteWindow, start: int) -> bytes:
     return page if len(page) == size else b""
 
 
-def _page(data: bytes, start: int) -> Page:
+def _page(data: bytes, start: int) -> OggPage:
     n_lacing = data[26]
     content = data[HEAD_BYTES + n_lacing :][:HEAD_PACKET_BYTES] if data[5] & FIRST else b""
-    return Page(
+    return OggPage(
         start,
         start + len(data),
         data[5],
@@ -172,7 +172,7 @@ def _page(data: bytes, start: int) -> Page:
 
 
 def _checksum(page: bytes) -> bytes:
-    """CRC-32 of Ogg: that of zlib with the bits of each byte, and of the result, mirrored."""
+    """CRC-32 of Ogg: zlib's, with the bits of each byte, and of the result, reversed."""
     mirrored = (page[:22] + bytes(4) + page[26:]).translate(MIRRORED)
     crc = zlib.crc32(mirrored, 0xFFFFFFFF) ^ 0xFFFFFFFF
     return crc.to_bytes(4, "big").translate(MIRRORED)

@@ -1,4 +1,4 @@
-"""Opens sound files, pipes and arrays."""
+"""Opens sound files, pipes and arrays with the first reader that knows the format."""
 
 import os
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from audiocodec.validation import check_int
 Reader: TypeAlias = Callable[[BinaryIO, str], AudioSource]
 
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
-# in the order in which they are asked; after them, FFmpeg
+# in the order in which they are tried; FFmpeg comes last
 READERS: tuple[Reader, ...] = (open_ogg, open_mp3, open_sndfile)
 BY_FFMPEG = "m4a, AAC, webm, mp4 and more"
 WITHOUT_FFMPEG = (
@@ -39,12 +39,13 @@ def open_audio(
 ) -> AudioSource:
     """Open a path, a binary file object (read from its start) or an array with its sample rate.
 
-    A pipe is first copied to a temporary file (in memory while small), to be readable twice.
-    Arrays: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8, int16 and
-    int32, which are scaled as in a wav file. A tensor is taken as an array.
+    A pipe is first copied to a temporary file (in memory while small), so that it can be
+    read twice.
+    Arrays and tensors: (n_samples,) or (n_samples, channels); floats of full scale 1.0, or uint8,
+    int16 and int32, which are scaled as in a wav file.
     track: which audio track of a video to take, from 1; the first by default.
-    Raises AudioError for a file that cannot be used, ArgumentError for arguments. Warns with
-    CutAudioWarning of a file of which a part is missing.
+    Raises AudioError for a file that cannot be used, ArgumentError for a wrong argument. Warns with
+    CutAudioWarning of a file with parts missing.
     """
     is_path = isinstance(source, str | os.PathLike)
     if not is_path and not hasattr(source, "read"):
@@ -60,7 +61,7 @@ def open_audio(
 
 
 def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
-    """A file that can go back to its start, and whether it is ours to close."""
+    """Return a seekable file, and whether we must close it."""
     if isinstance(source, str | os.PathLike):
         file = open(source, "rb")  # noqa: SIM115 - open as long as the AudioSource
         if is_seekable(file):
@@ -71,7 +72,7 @@ def _rereadable(source: PathLike | BinaryIO) -> tuple[BinaryIO, bool]:
 
 
 def _open_file(file: BinaryIO, name: str, owned: bool, track: int | None) -> AudioSource:
-    """Open by the first reader that knows the format."""
+    """Open the file; the source closes it later if we own it."""
     close = file.close if owned else lambda: None
     try:
         return replace(_read_by_any(file, name, track), _close=close)
@@ -87,15 +88,15 @@ def _read_by_any(file: BinaryIO, name: str, track: int | None) -> AudioSource:
             return open_sound(file, name)
         except UnknownFormat as error:
             reasons.append(str(error))
-    reason = reasons[min(len(READERS), len(reasons)) - 1]  # libsndfile's, if it was asked
+    reason = reasons[min(len(READERS), len(reasons)) - 1]  # libsndfile's, if it was tried
     known = f"formats that work: {READABLE}"
     hint = f", {BY_FFMPEG}" if has_ffmpeg() else f"; {WITHOUT_FFMPEG}"
     raise AudioError(f"{name}: cannot be read as audio ({reason}); {known}{hint}")
 
 
 def _readers(track: int | None) -> list[Reader]:
-    """First choice first; what the others read has one track."""
+    """The readers to try, in order; only FFmpeg's knows more than one track."""
     by_ffmpeg = partial(open_pyav, track=track)
     if track is not None and check_int(track, "track") < 1:
-        raise ArgumentError(f"track {track}; they are counted from 1")
+        raise ArgumentError(f"track {track}; tracks are counted from 1")
     return [by_ffmpeg] if (track or 1) > 1 else [*READERS, by_ffmpeg]

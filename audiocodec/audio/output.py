@@ -1,4 +1,4 @@
-"""Sound files out, whole or not at all, through soundfile (libsndfile)."""
+"""Writes sound files, whole or not at all, through soundfile (libsndfile)."""
 
 import io
 import os
@@ -38,11 +38,11 @@ FORMATS = {  # by extension
     "au": "AU",
 }
 _WAV = ("wav", "wave", "bwf", "rf64")
-NAMES = {  # extensions that say a format or subtype; others have their own
+NAMES = {  # extensions of a format or subtype; those not listed have their own name
     **{"WAV": _WAV, "RF64": _WAV, "AIFF": ("aif", "aiff", "aifc"), "AU": ("au", "snd")},
     **{"OGG": ("ogg", "oga"), "OPUS": ("opus", "ogg", "oga")},
 }
-PLAIN_BYTES = {  # bytes of one number
+PLAIN_BYTES = {  # bytes of one sample
     "PCM_S8": 1,
     "PCM_U8": 1,
     "PCM_16": 2,
@@ -53,21 +53,21 @@ PLAIN_BYTES = {  # bytes of one number
     "ULAW": 1,
     "ALAW": 1,
 }
-# left out: ADPCM and GSM, which change the length, and ALAC, which hides a full disk
+# Not ADPCM and GSM, which change the length, nor ALAC, which does not report a full disk.
 CODED = {"OGG": ["VORBIS", "OPUS"], "MP3": ["MPEG_LAYER_III"]}
-SIZE_LIMITED = ("WAV", "AIFF", "AU")  # their sizes have 32 bits
+SIZE_LIMITED = ("WAV", "AIFF", "AU")  # their size fields have 32 bits
 MAX_BYTES = 2**32 - 2**16
-NEVER_EMPTY = ("FLAC", "MP3", "OPUS")  # libsndfile makes a file that it cannot read
-MAX_TAG_BYTES = 32_768  # of all tags; libsndfile cannot read an Opus file with more than a page
+NEVER_EMPTY = ("FLAC", "MP3", "OPUS")  # libsndfile cannot read the empty file that it writes
+MAX_TAG_BYTES = 32_768  # of all tags; libsndfile cannot read an Opus file whose tags exceed a page
 MAX_VORBIS_RATE = 200_000  # above it libvorbis crashes
-OPUS_RATES, OPUS_RATE = (8000, 12000, 16000, 24000, 48000), 48000  # the last: Opus's own
+OPUS_RATES, OPUS_RATE = (8000, 12000, 16000, 24000, 48000), 48000  # the second: its own
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 CODED_RATES = {"OPUS": OPUS_RATES, "MPEG_LAYER_III": MP3_RATES}
 
 
 @dataclass(frozen=True)
-class _Layout:
-    """What is to be written, checked."""
+class _OutputFormat:
+    """Format of a file to be written. Raises ArgumentError for one that cannot hold the sound."""
 
     name: str
     format: str
@@ -92,7 +92,7 @@ class _Layout:
         if rates and self.sample_rate not in rates:
             raise ArgumentError(
                 f"{self.name}: {self.subtype} cannot hold {self.channels} channel(s) at "
-                f"{self.sample_rate} Hz: it has {', '.join(map(str, rates))} Hz; rate=48000 "
+                f"{self.sample_rate} Hz, only at {', '.join(map(str, rates))} Hz; rate=48000 "
                 "(--rate 48000) converts the sound"
             )
 
@@ -110,29 +110,31 @@ def _subtypes(format: str) -> list[str]:
 def file_rate(
     target: PathLike | BinaryIO, sample_rate: int, *, subtype: str | None, format: str | None
 ) -> int:
-    """The sample rate of a file of such sound: Opus has 48 kHz where it lacks `sample_rate`.
+    """The sample rate that the file will have: 48 kHz in Opus if that lacks `sample_rate`.
 
-    Raises ArgumentError for a format that is not known.
+    Raises ArgumentError for an unknown format.
     """
     _, _, chosen = _coding(target, format, subtype)
     return OPUS_RATE if chosen == "OPUS" and sample_rate not in OPUS_RATES else sample_rate
 
 
-def _layout(target: object, format: str | None, subtype: str | None, *shape: int) -> _Layout:
-    layout = _Layout(*_coding(target, format, subtype), *shape)
+def _layout(target: object, format: str | None, subtype: str | None, *shape: int) -> _OutputFormat:
+    layout = _OutputFormat(*_coding(target, format, subtype), *shape)
     if isinstance(target, str | os.PathLike):
         _check_name(layout)
     return layout
 
 
 def _coding(target: object, format: str | None, subtype: str | None) -> tuple[str, str, str]:
-    """Name for messages, format and subtype."""
+    """Return the name for messages, the format and the subtype. Raises ArgumentError."""
     name = name_of(target)
     extension = Path(name).suffix[1:].lower() if isinstance(target, str | os.PathLike) else "wav"
     key = extension if format is None else format.lower()
     chosen = FORMATS.get(key)
     if key == "dac":
-        raise ArgumentError(f"{name}: sound is to be written, and .dac is the name of codes")
+        raise ArgumentError(
+            f"{name}: .dac files hold codes; give a sound file the extension of its format"
+        )
     if chosen is None or chosen not in sf.available_formats():
         usable = [key for key, value in FORMATS.items() if value in sf.available_formats()]
         raise ArgumentError(f"{name}: unknown sound format {key!r}; use one of {', '.join(usable)}")
@@ -140,20 +142,20 @@ def _coding(target: object, format: str | None, subtype: str | None) -> tuple[st
     return name, chosen, (subtype or default or "").upper()
 
 
-def _check_name(layout: _Layout) -> None:
-    """Raises ArgumentError where the name of a file says that it is something else."""
+def _check_name(layout: _OutputFormat) -> None:
+    """Raises ArgumentError for a file name whose extension belongs to another format."""
     extension = Path(layout.name).suffix[1:].lower()
     written = "OPUS" if layout.subtype == "OPUS" else layout.format
     says_other = extension == "dac" or looks_like_media(layout.name)
     if says_other and extension not in NAMES.get(written, (written.lower(),)):
         raise ArgumentError(
-            f"{layout.name}: {written} is to be written, and the name says .{extension}; name it "
+            f"{layout.name}: the format is {written}, but the name ends in .{extension}; name it "
             f"{os.path.splitext(layout.name)[0]}.{written.lower()}, or choose another format"
         )
 
 
-class _Behind:
-    """The part of a file behind what is at its start, as a file."""
+class _OffsetFile:
+    """A file as seen from n_bytes behind its start."""
 
     def __init__(self, file: BinaryIO, n_bytes: int) -> None:
         self.file, self.n_bytes, self.write = file, n_bytes, file.write
@@ -168,11 +170,11 @@ class _Behind:
 class AudioWriter:
     """Writes blocks to one open file; made by audio_output, which also closes it."""
 
-    def __init__(self, file: BinaryIO, layout: _Layout, tags: Mapping[str, str]) -> None:
+    def __init__(self, file: BinaryIO, layout: _OutputFormat, tags: Mapping[str, str]) -> None:
         known = _fitting(tags)
         if layout.format == "MP3" and (head := id3_tag(known)):
             write_whole(file, head)
-            file = _Behind(file, len(head))  # type: ignore[assignment]
+            file = _OffsetFile(file, len(head))  # type: ignore[assignment]
         self._file, self._layout, self._n_samples = ErrorTrackingFile(file), layout, 0
         try:
             with self._errors(opening=True):
@@ -200,9 +202,10 @@ class AudioWriter:
                 setattr(self._sound, tag, value)
 
     def write(self, samples: ArrayLike) -> None:
-        """Append float (n_samples, channels), the channels in the order of WAVE.
+        """Append floats (n_samples, channels), the channels in the order of WAVE.
 
-        Beyond full scale they are clipped, never wrapped; FLOAT and DOUBLE keep it.
+        Samples beyond full scale are clipped, except in FLOAT and DOUBLE.
+        Raises ArgumentError for another shape or type, OutputError where it cannot be written.
         """
         samples, layout = np.asarray(samples), self._layout
         if samples.dtype.kind != "f" or samples.shape[1:] != (layout.channels,):
@@ -216,7 +219,7 @@ class AudioWriter:
                 f"{layout.name}: a {layout.format} file ends at 4 GiB; "
                 "write .flac, .w64 or .rf64, or cut the audio"
             )
-        for block in cut(samples):  # longer writes of Vorbis exhaust the stack of libsndfile
+        for block in cut(samples):  # longer writes overflow the stack in libvorbis
             if layout.subtype not in ("FLOAT", "DOUBLE"):
                 np.clip(block, -1.0, 1.0, out=block)
             if layout.format == "OGG":
@@ -225,7 +228,7 @@ class AudioWriter:
                 self._sound.write(block)
 
     def close(self) -> None:
-        """Write what is left; formats such as FLAC and Ogg meet a full disk only here."""
+        """Write the rest and close. Raises OutputError: FLAC and Ogg meet a full disk only here."""
         with self._errors():
             self._sound.close()
         layout = self._layout
@@ -265,7 +268,7 @@ class AudioWriter:
 
 
 def _fitting(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those of TAGS that can be written, without what does not fit."""
+    """The tags named in TAGS, without those that exceed MAX_TAG_BYTES."""
     fitting, room = {}, MAX_TAG_BYTES
     for tag in TAGS:
         value = tags.get(tag, "").replace("\0", " ")
@@ -287,18 +290,19 @@ def audio_output(
     n_samples: int | None = None,
     tags: Mapping[str, str] | None = None,
 ) -> Iterator[AudioWriter]:
-    """Open a sound file for writing; it appears whole when the block ends well, or not at all.
+    """Open a sound file for writing; it appears whole if the block ends well, or not at all.
 
     The format is `format` (a key of FORMATS), else the extension of a path, else wav.
-    The default subtype is PCM_16, for .ogg VORBIS, for .opus OPUS, for .mp3 MPEG_LAYER_III.
-    A file object, such as a pipe, gets the whole file at the end, from a temporary one.
-    A .wav of `n_samples` above 4 GiB is written as RF64, which wav readers know.
-    tags: those of TAGS are written; W64 and AU hold none, WAV, RF64 and AIFF not all.
-    Raises ArgumentError for a format that cannot hold it, OutputExists, OutputError.
+    The default subtype is PCM_16; for .ogg VORBIS, for .opus OPUS, for .mp3 MPEG_LAYER_III.
+    A file object, such as a pipe, gets all bytes at the end, from a temporary file.
+    A .wav of `n_samples` above 4 GiB is written as RF64, which most readers of WAV know.
+    tags: those named in TAGS are written; W64 and AU hold none, WAV, RF64 and AIFF not all.
+    Raises ArgumentError for a format that cannot hold the sound, OutputExists for a file that is
+    there already, OutputError where it cannot be written.
     """
     layout = _layout(target, format, subtype, sample_rate, channels)
     if layout.format == "WAV" and (n_samples or 0) > layout.max_samples:
-        layout = _Layout(layout.name, "RF64", layout.subtype, sample_rate, channels)
+        layout = _OutputFormat(layout.name, "RF64", layout.subtype, sample_rate, channels)
     with _destination(target, overwrite) as file:
         writer = AudioWriter(file, layout, tags or {})
         try:
@@ -318,7 +322,7 @@ def write_audio(
     format: str | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write samples in hand, (n_samples,) or (n_samples, channels), as audio_output does."""
+    """Write an array of samples, (n_samples,) or (n_samples, channels); see audio_output."""
     source = open_audio(np.asarray(samples), sample_rate)
     with audio_output(
         target,
@@ -341,7 +345,7 @@ def _destination(target: PathLike | BinaryIO, overwrite: bool) -> AbstractContex
 
 @contextmanager
 def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
-    """A temporary file, whose bytes go to `target` if the block ends well."""
+    """A temporary file, copied to `target` if the block ends well."""
     _check_writable(target)
     try:
         with tempfile.TemporaryFile() as file:
@@ -356,7 +360,7 @@ def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _check_writable(target: BinaryIO) -> None:
-    """Ahead of the work rather than after it. Raises OutputError, ArgumentError."""
+    """Try to write, before the work rather than after it. Raises OutputError, ArgumentError."""
     if not hasattr(target, "write"):
         raise ArgumentError(
             f"a target of type {type(target).__name__}; give a path or a binary file object"

@@ -1,6 +1,6 @@
-"""Containers opened by PyAV (FFmpeg's libraries), and their audio packets decoded, with care.
+"""Opens containers with PyAV (FFmpeg's libraries) and decodes audio, also of hostile files.
 
-FFmpeg opens no other file or address, reads no more than it is given, and prints nothing.
+FFmpeg opens no other file or address, reads a bounded number of bytes, and prints nothing.
 """
 
 import errno
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from av import AudioFrame, AudioStream, Packet
     from av.container import InputContainer
 
-# Containers of which FFmpeg opens nothing but the file itself: no playlists (hls, dash, concat),
-# no images, no subtitles, and none that take any bytes for sound.
+# Containers for which FFmpeg opens no other file: no playlists (hls, dash, concat), images or
+# subtitles. None of them accepts arbitrary bytes as sound.
 FORMATS = (
     "aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,eac3,flac,flv,iff,matroska,mov,mp3,"
     "mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,qcp,rm,tak,truehd,tta,voc,w64,wav,wv"
 )
-# Decoders of sound; FFmpeg decodes no pictures to look at a file.
+# Audio decoders only: FFmpeg would decode pictures to probe a file.
 DECODERS = (
     "aac,alac,amrnb,amrwb,ape,atrac3,atrac3p,cook,dca,eac3,ac3,flac,gsm,gsm_ms,mlp,mp1,mp1float,"
     "mp2,mp2float,mp3,mp3float,mpc7,mpc8,opus,qcelp,ra_144,ra_288,sipr,speex,tak,truehd,tta,vorbis,"
@@ -36,12 +36,12 @@ DECODERS = (
 )
 # By number of channels, in the order of WAVE
 LAYOUTS = ("", "mono", "stereo", "3.0", "quad", "5.0", "5.1", "6.1", "7.1")
-BYTES_READ = 100  # most, per byte of the file: jumping about in it costs many
+BYTES_READ = 100  # per byte of the file, at most; seeking costs many
 SPARE_BYTES = 2**26
 
 
 class _GuardedFile(ErrorTrackingFile):
-    """Gives FFmpeg at most what it asks for, and not for ever."""
+    """Limits how much FFmpeg can read in all; never returns more bytes than asked for."""
 
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
@@ -57,7 +57,7 @@ class _GuardedFile(ErrorTrackingFile):
         except (OSError, ValueError, OverflowError) as error:
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            return -errno.EINVAL  # no file has such a place; FFmpeg knows what to do
+            return -errno.EINVAL  # an impossible position, which FFmpeg can handle
         return self.file.tell()
 
     def read(self, n_bytes: int) -> bytes:
@@ -67,7 +67,7 @@ class _GuardedFile(ErrorTrackingFile):
         data = read_exactly(self.file, n_bytes)[:n_bytes]
         self.n_left -= len(data)
         if self.n_left < 0:
-            raise OSError("it leads FFmpeg round in circles")
+            raise OSError("it makes FFmpeg read the same bytes again and again")
         return data
 
 
@@ -77,7 +77,7 @@ def _refuse(url: str, flags: int, options: Any) -> BinaryIO:
 
 @dataclass
 class Damage:
-    """Sound that could not be had in one reading."""
+    """Sound that one reading could not recover."""
 
     n_packets: int = 0
     first_packet_s: float = 0.0
@@ -86,7 +86,7 @@ class Damage:
     end_s: float = 0.0
 
     def add_packet(self, at_s: float) -> None:
-        """A packet after so many seconds cannot be decoded."""
+        """Note a packet, `at_s` seconds into the sound, that cannot be decoded."""
         self.first_packet_s = self.first_packet_s if self.n_packets else at_s
         self.n_packets += 1
 
@@ -103,10 +103,7 @@ class Damage:
 
 @dataclass(frozen=True)
 class Track:
-    """An audio track of a container, open for one reading.
-
-    n_per_unit: samples in a unit of its time stamps.
-    """
+    """An audio track of a container, open for one reading."""
 
     name: str
     file: _GuardedFile
@@ -121,7 +118,10 @@ class Track:
 
 @contextmanager
 def open_track(file: BinaryIO, name: str, track: int | None) -> Iterator[Track]:
-    """Open from the start; closed when the block ends."""
+    """Open an audio track from its start; closed when the block ends.
+
+    Raises UnknownFormat, or AudioError for a file that cannot be used.
+    """
     from av.stream import Discard
 
     with file_errors(name):
@@ -130,13 +130,15 @@ def open_track(file: BinaryIO, name: str, track: int | None) -> Iterator[Track]:
     if movie and not movie.has_index:
         raise AudioError(f"{name}: cut short: its index (moov), which comes last, is missing")
     if movie and movie.n_samples > n_bytes:
-        raise AudioError(f"{name}: declares {movie.n_samples} packets, and has {n_bytes} bytes")
+        raise AudioError(f"{name}: declares {movie.n_samples} packets but has only {n_bytes} bytes")
     guarded = _GuardedFile(file)
     container = _container(guarded, name)
     try:
         tracks = container.streams.audio
         if not 1 <= (track or 1) <= len(tracks):
-            raise AudioError(f"{name}: has {len(tracks) or 'no'} audio track(s), no {track or 1}")
+            raise AudioError(
+                f"{name}: has {len(tracks) or 'no'} audio track(s), no number {track or 1}"
+            )
         stream = tracks[(track or 1) - 1]
         for other in container.streams:
             if other.index != stream.index:
@@ -148,20 +150,20 @@ def open_track(file: BinaryIO, name: str, track: int | None) -> Iterator[Track]:
 
 
 def _prepare(stream: "AudioStream", name: str) -> None:
-    """Choose how a track is decoded. Raises AudioError where it cannot be."""
+    """Set up the decoder of a track. Raises AudioError where there is none for it."""
     codec = stream.codec_context
     if codec is None or codec.name not in DECODERS.split(","):
         raise AudioError(f"{name}: no decoder for its sound, {codec.name if codec else 'unknown'}")
     _check_extradata(name, codec.extradata)
     n_channels = codec.channels
     check_layout(name, codec.sample_rate, n_channels)
-    # PyAV 18 frees the list of speakers that a file may have, once too often: always a plain layout
+    # PyAV 18 frees a custom list of speakers twice, so a standard layout always replaces it
     codec.layout = LAYOUTS[n_channels]
     codec.thread_count = 1
 
 
 def _check_extradata(name: str, extradata: bytes | None) -> None:
-    """Refuse xHE-AAC, whose decoder makes such lists itself (object type 42, ISO/IEC 14496-3)."""
+    """Refuse xHE-AAC (object type 42, ISO/IEC 14496-3), whose decoder makes such lists itself."""
     start = int.from_bytes((extradata or b"")[:2].ljust(2, b"\0"))
     if start >> 5 == (31 << 6) + 42 - 32:
         raise AudioError(f"{name}: xHE-AAC cannot be read; convert it to WAV or FLAC first")
@@ -192,7 +194,7 @@ def _container(guarded: _GuardedFile, name: str) -> "InputContainer":
 
 
 def frames_of(track: Track, damage: Damage) -> Iterator["AudioFrame"]:
-    """Decode packets from where the container stands; passes over those that are damaged."""
+    """Decode packets from the current position on; notes damaged ones and skips them."""
     import av
 
     packets, last_s = track.container.demux(track.stream), 0.0

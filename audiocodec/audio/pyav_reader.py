@@ -1,7 +1,7 @@
-"""What libsndfile does not read (m4a, AAC, webm, video ...), as an AudioSource, through PyAV.
+"""Reads with PyAV what libsndfile does not: m4a, AAC, webm, the sound of videos and more.
 
-Samples are those that `ffmpeg -i` gives, without the delay and padding of the encoder where the
-file tells them. PyAV is an extra, and imported only when it is needed.
+Samples equal those of `ffmpeg -i`, without the encoder's delay and padding where the file states
+them. PyAV is an optional dependency, imported only when needed.
 """
 
 import math
@@ -33,21 +33,21 @@ from audiocodec.errors import AudioError
 if TYPE_CHECKING:
     from av import AudioFrame
 
-# Containers whose headers say how long they are; of others, FFmpeg estimates it.
+# Containers whose headers state their length; for others, FFmpeg estimates it.
 TELL_LENGTH = ("mov", "matroska", "asf", "flac", "flv", "tta", "ape", "wv", "wav", "caf", "w64")
-TELL_TIME = ("mov", "matroska", "flv")  # where a packet stands after a jump, exactly
-GAP_S, END_S = 0.05, 0.3  # of sound that is missing, worth telling
-PREROLL_S = 0.5  # decoders need what comes before
-SHORTEST_JUMP_S = 5.0  # less is decoded and dropped: a scan takes time, too
-N_HELD = 4  # frames that the padding of an encoder may fill
+TELL_TIME = ("mov", "matroska", "flv")  # containers with exact time stamps after a jump
+GAP_S, END_S = 0.05, 0.3  # shorter losses, within the sound and at its end, are not reported
+PREROLL_S = 0.5  # decoders need the sound before a position
+SHORTEST_JUMP_S = 5.0  # below it, sound is decoded and dropped: the scan for a jump takes time too
+N_HELD = 4  # the last frames, which the encoder's padding may fill
 
 
 def open_pyav(file: BinaryIO, name: str, track: int | None = None) -> AudioSource:
-    """Open what FFmpeg can read, from its start. The caller closes the file.
+    """Open a file that FFmpeg can read. The caller closes the file.
 
     track: which audio track of a video, from 1; the first by default.
-    A jump into the file lands on the very sample. What the decoder of a lossy format gives there
-    may differ from a reading of the whole in the last bits, and in noise that it fills in.
+    Reading from a later position is exact to the sample. A lossy format may decode there with
+    other last bits, and other noise substitution, than when read from its start.
     Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning,
     while reading, of sound that is missing.
     """
@@ -61,12 +61,12 @@ def open_pyav(file: BinaryIO, name: str, track: int | None = None) -> AudioSourc
         found = {**opened.stream.metadata, **opened.container.metadata}
         speakers = _speakers(first)
     check_layout(name, rate, channels)
-    reader = _Reader(file, name, track, rate, channels)
+    reader = _TrackReader(file, name, track, rate, channels)
     return AudioSource(name, rate, channels, None, _tags(found), reader, speakers=speakers)
 
 
 def _speakers(frame: "AudioFrame | None") -> tuple[str, ...]:
-    """Which one each channel feeds, in the order of WAVE; none where they are not known."""
+    """The speaker that each channel feeds, in the order of WAVE; empty if one is unknown."""
     named = tuple(channel.name for channel in frame.layout.channels) if frame else ()
     return named if set(named) <= set(SPEAKERS) else ()
 
@@ -77,16 +77,16 @@ def _tags(found: dict[str, str]) -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class _Grid:
-    """Where frames of one length stand: one with the time stamp `pts` begins at sample `first`."""
+class _FrameGrid:
+    """Positions of frames of equal length; the one with time stamp `pts` begins at `first`."""
 
     pts: int
-    first: int
+    first: int  # in samples
     n_samples: int
-    n_per_unit: float  # samples in a unit of the time stamps
+    n_per_unit: float  # samples per unit of the time stamps
 
     def index(self, pts: int | None) -> int | None:
-        """Number of a frame, counted from that one; None where it is not in its place."""
+        """Number of a frame, counted from the one at `pts`; None if it is off the grid."""
         if pts is None:
             return None
         exact = (pts - self.pts) * self.n_per_unit / self.n_samples
@@ -94,7 +94,7 @@ class _Grid:
         return round(exact) if off <= self.n_per_unit < self.n_samples / 4 else None
 
     def sample(self, pts: int | None) -> int | None:
-        """Where the frame begins."""
+        """The sample at which a frame begins; None if it is off the grid."""
         index = self.index(pts)
         return None if index is None else self.first + index * self.n_samples
 
@@ -102,14 +102,14 @@ class _Grid:
         return self.pts + round((sample - self.first) / self.n_per_unit)
 
 
-class _Reader:
-    """Reads a track from any sample on; tells of what is missing once."""
+class _TrackReader:
+    """Reads a track from any sample on; warns of missing sound once."""
 
     def __init__(
         self, file: BinaryIO, name: str, track: int | None, rate: int, channels: int
     ) -> None:
         self.source, self.rate, self.channels = (file, name, track), rate, channels
-        self.grids: list[_Grid | None] = []  # one, once the packets have been looked through
+        self.grids: list[_FrameGrid | None] = []  # empty before the packets were scanned
         self.has_told = False
 
     def __call__(self, start: int) -> Iterator[Samples]:
@@ -130,7 +130,7 @@ class _Reader:
     def _pieces(
         self, track: Track, frames: Iterable["AudioFrame"], position: int, damage: Damage
     ) -> Iterator[Samples]:
-        """Samples of frames, the first of which stands at `position`, up to the true end."""
+        """Yield the samples of frames up to the true end; the first begins at `position`."""
         held: deque[NDArray[Any]] = deque()
         gaps, last = _Gaps(self.rate, self._n_per_unit(track), damage), None
         for frame in frames:
@@ -157,14 +157,16 @@ class _Reader:
         try:
             samples = frame.to_ndarray()
         except ValueError as error:
-            raise AudioError(f"{track.name}: samples of the kind {frame.format.name}") from error
+            raise AudioError(
+                f"{track.name}: cannot read samples of the format {frame.format.name}"
+            ) from error
         return samples.T if frame.format.is_planar else samples.reshape(-1, self.channels)
 
     def _n_per_unit(self, track: Track) -> float:
         return float(track.stream.time_base or 0) * self.rate
 
     def _surplus(self, track: Track, last: "AudioFrame", n_samples: int) -> int:
-        """Samples behind the end: padding of the encoder, which FFmpeg leaves there."""
+        """Samples behind the end: the encoder's padding, which FFmpeg does not remove."""
         if track.format != "mov":
             return 0
         shown = last.duration and round(last.duration * self._n_per_unit(track))
@@ -176,7 +178,7 @@ class _Reader:
         return surplus
 
     def _promised_s(self, track: Track) -> float:
-        """Length by the headers; 0 where they do not say."""
+        """Length in seconds by the headers; 0 if they do not state it."""
         stream, container = track.stream, track.container
         if track.format not in TELL_LENGTH:
             return 0.0
@@ -197,8 +199,8 @@ class _Reader:
 
     # Jumps
 
-    def _grid(self) -> _Grid | None:
-        """Looks through all packets once, without decoding them; None if they are irregular."""
+    def _grid(self) -> _FrameGrid | None:
+        """Scan all packets once, without decoding them; None if they are irregular."""
         if not self.grids:
             with open_track(*self.source) as track:
                 grid = self._first_grid(track) if track.format in TELL_TIME else None
@@ -208,12 +210,14 @@ class _Reader:
             self.grids.append(grid)
         return self.grids[0]
 
-    def _first_grid(self, track: Track) -> _Grid | None:
-        """The one that the first frames are in."""
+    def _first_grid(self, track: Track) -> _FrameGrid | None:
+        """The grid on which the first frames lie, if they do."""
         frames = list(islice(frames_of(track, Damage()), 6))
         if len(frames) < 6 or frames[1].pts is None:
             return None
-        grid = _Grid(frames[1].pts, frames[0].samples, frames[1].samples, self._n_per_unit(track))
+        grid = _FrameGrid(
+            frames[1].pts, frames[0].samples, frames[1].samples, self._n_per_unit(track)
+        )
         in_place = [
             grid.index(frame.pts) == i and frame.samples == grid.n_samples
             for i, frame in enumerate(frames[1:])
@@ -221,11 +225,11 @@ class _Reader:
         return grid if all(in_place) and grid.first <= grid.n_samples else None
 
     def _jumped(
-        self, track: Track, grid: _Grid, start: int, damage: Damage
+        self, track: Track, grid: _FrameGrid, start: int, damage: Damage
     ) -> tuple[int, Iterator["AudioFrame"]] | None:
-        """The frames from the one that holds sample `start`, and where that begins.
+        """Return where the frame with sample `start` begins, and the frames from it on.
 
-        None where the jump did not lead ahead of it.
+        None if the jump landed too late.
         """
         import av
 
@@ -238,25 +242,25 @@ class _Reader:
         frames, first = frames_of(track, damage), None
         for frame in frames:
             position = grid.sample(frame.pts)
-            if position is None:  # Opus loses a part of the first frame, whatever that is
+            if position is None:  # Opus drops a part of the first frame after a jump
                 continue
             first = position if first is None else first
             if first > start - preroll // 2:
                 return None
             if position + frame.samples > start:
                 return position, chain([frame], frames)
-        return None if first is None else (start, iter(()))  # it ends before
+        return None if first is None else (start, iter(()))  # the sound ends before `start`
 
 
 class _Gaps:
-    """Notices where the time stamps run ahead of the samples."""
+    """Notes in `damage` where time stamps jump ahead of the samples."""
 
     def __init__(self, rate: int, n_per_unit: float, damage: Damage) -> None:
         self.rate, self.n_per_unit, self.damage = rate, n_per_unit, damage
-        self.ahead: float | None = None  # of the last time stamp, in samples
+        self.ahead: float | None = None  # of the samples, by the last time stamp; in samples
 
     def look(self, pts: int | None, position: int) -> None:
-        """A frame with this time stamp stands at this sample."""
+        """Look at the next frame, by its time stamp and the sample at which it begins."""
         if pts is None:
             return
         ahead = pts * self.n_per_unit - position
@@ -266,8 +270,8 @@ class _Gaps:
         self.ahead = ahead
 
 
-def _is_regular(track: Track, grid: _Grid) -> bool:
-    """Whether all packets, from that of the grid on, stand where frames without a gap do."""
+def _is_regular(track: Track, grid: _FrameGrid) -> bool:
+    """Whether all packets, from the grid's first on, follow each other without a gap."""
     import av
 
     n_seen = 0
@@ -284,7 +288,7 @@ def _is_regular(track: Track, grid: _Grid) -> bool:
 
 
 def _seconds(clock: str) -> float:
-    """Of '01:02:03.5'; 0 for what is no time."""
+    """Parse '01:02:03.5'; 0 for anything else."""
     try:
         hours, minutes, seconds = clock.split(":")
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)

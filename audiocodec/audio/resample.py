@@ -1,8 +1,8 @@
-"""Sample rate conversion with soxr, in segments: any part equals that part of the whole.
+"""Sample rate conversion with soxr; converting a part gives exactly that part of the whole.
 
-Each segment of the input is converted alone, with enough of its surroundings for the filter.
-So the result depends neither on how the audio was pushed nor on where decoding started, and the
-clock of soxr, which drifts for ratios such as 44100:44101, starts anew with every segment.
+Each segment of the input is converted alone, with as much of its surroundings as the filter
+reaches. So the result depends neither on how the audio was cut into blocks nor on where decoding
+started. soxr's clock, which drifts for ratios such as 44100:44101, restarts with every segment.
 """
 
 import math
@@ -16,16 +16,16 @@ from audiocodec.errors import ArgumentError
 
 QUALITY = "HQ"
 REACH_SAMPLES = 160  # of the slower rate; measured: beyond 110 the filter is below 2e-7 (-134 dB)
-SEGMENT_SAMPLES = 16384  # about, of the faster rate
+SEGMENT_SAMPLES = 16384  # roughly; of the faster rate
 
 
 def resampled_length(n_samples: int, from_rate: int, to_rate: int) -> int:
-    """How many samples n_samples become: rounded up."""
+    """The number of samples that n_samples become, rounded up."""
     return -(-n_samples * to_rate // from_rate)
 
 
-class _Grid:
-    """Where segments lie: on whole input samples that fall on whole output samples."""
+class _SegmentGrid:
+    """Segment sizes; segments begin on input samples that coincide with output samples."""
 
     def __init__(self, from_rate: int, to_rate: int) -> None:
         if from_rate < 1 or to_rate < 1:
@@ -45,28 +45,32 @@ def _rounded_up(n: int, step: int) -> int:
 
 
 class Resampler:
-    """Push blocks, flush once: aligned with the input, resampled_length samples in all.
+    """Resamples a stream: push blocks, then flush. The output is aligned with the input.
 
-    n_out: the length wanted instead, where the caller knows the original one.
+    n_out: the total output length; by default resampled_length of the input's.
+    Raises ArgumentError for a sample rate below 1.
     """
 
     def __init__(
         self, from_rate: int, to_rate: int, channels: int, n_out: int | None = None
     ) -> None:
         self.from_rate, self.to_rate, self.channels = from_rate, to_rate, channels
-        self._grid, self._n_out = _Grid(from_rate, to_rate), n_out
+        self._grid, self._n_out = _SegmentGrid(from_rate, to_rate), n_out
         self._pieces = [np.zeros((self._grid.lead, channels), np.float32)]
         self._n_pending, self._n_pushed, self._n_given = self._grid.lead, 0, 0
 
     def push(self, block: Samples) -> Samples:
-        """Take (n_samples, channels); return what is complete, often nothing."""
+        """Take (n_samples, channels); return finished samples of that layout, often none.
+
+        Raises ArgumentError for a block of another shape.
+        """
         if block.ndim != 2 or block.shape[1] != self.channels:
             raise ArgumentError(f"block of shape {block.shape}, not (n_samples, {self.channels})")
         self._n_pushed += len(block)
         return self._append(np.array(block, np.float32))
 
     def flush(self) -> Samples:
-        """Return the rest; nothing may be pushed afterwards."""
+        """Return the rest, (n_samples, channels); nothing may be pushed afterwards."""
         if self._n_out is None:
             self._n_out = resampled_length(self._n_pushed, self.from_rate, self.to_rate)
         n_segments = -(-(self._n_out - self._n_given) // self._grid.segment_out)
@@ -88,7 +92,7 @@ class Resampler:
         return self._given(np.concatenate(done))
 
     def _converted(self, x: Samples) -> Samples:
-        """One segment with its surroundings, (lead + segment + reach, channels), to its output."""
+        """Convert a segment with its surroundings, (lead + segment + reach, channels)."""
         if self._grid.same:
             return x[: self._grid.segment]
         stream = soxr.ResampleStream(
@@ -106,7 +110,7 @@ class Resampler:
 def resampled(
     blocks: Iterable[Samples], from_rate: int, to_rate: int, channels: int, n_out: int | None = None
 ) -> Iterator[Samples]:
-    """Convert a stream of blocks; yields blocks of other sizes, none of them empty."""
+    """Convert a stream of blocks (n_samples, channels); yields blocks of any size but 0."""
     resampler = Resampler(from_rate, to_rate, channels, n_out)
     for block in blocks:
         if len(done := resampler.push(block)):
@@ -116,12 +120,12 @@ def resampled(
 
 
 def input_range(start: int, n_samples: int, from_rate: int, to_rate: int) -> tuple[int, int, int]:
-    """Find the input that the output samples [start, start + n_samples) need.
+    """Find the input range that the output samples [start, start + n_samples) need.
 
     Returns (in_start, in_stop, skip_out): resample the input from in_start to in_stop, or to the
     end of the signal if that comes first, and drop the first skip_out samples of the result.
     """
-    grid = _Grid(from_rate, to_rate)
+    grid = _SegmentGrid(from_rate, to_rate)
     if grid.same:
         return start, start + n_samples, 0
     # one segment early: then this one has the same surroundings as in the whole signal

@@ -1,4 +1,4 @@
-"""A sound that is open for reading: what it is, and any part of it as blocks of samples.
+"""A sound that is open for reading: its properties, and any part of it as blocks of samples.
 
 Blocks are float32 (n_samples, channels), full scale 1.0; one sample here is soundfile's "frame".
 """
@@ -21,7 +21,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 BLOCK_SAMPLES = 65536
 MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 1000, 768_000
-TAGS = (  # not "software": it names the program that wrote the file
+TAGS = (  # without "software", which names the program that wrote the file
     "title",
     "artist",
     "album",
@@ -35,21 +35,22 @@ TAGS = (  # not "software": it names the program that wrote the file
 
 
 class CutAudioWarning(UserWarning):
-    """A sound file of which a part is missing or damaged; what is there is used."""
+    """A part of a sound file is missing or damaged; the rest is used."""
 
 
 class UnknownFormat(AudioError):
-    """Not a format that this reader knows; another one may."""
+    """A format that this reader does not know; another reader may."""
 
 
 @dataclass(frozen=True)
 class AudioSource:
     """Audio of which any part can be read, any number of times, one reading after the other.
 
-    n_samples: the true length, or None where only reading to the end can tell.
-    speakers: which one each channel feeds, where the file says so; else as in channels.WAVE_ORDER.
-    _read: yields pieces of any size from a given sample on, to the end; exactly those that a
-        reading from the start gives there.
+    n_samples: the true length, or None if it is known only after reading to the end.
+    speakers: the speaker that each channel feeds, if the file states it; else empty, and
+        channels.WAVE_ORDER applies.
+    _read: yields pieces of any size from a given sample to the end, with exactly the samples that
+        a reading from the start gives there.
     """
 
     name: str
@@ -62,12 +63,13 @@ class AudioSource:
     speakers: tuple[str, ...] = ()
 
     def blocks(self, start: int = 0, stop: int | None = None) -> Iterator[Samples]:
-        """Yield the samples from `start` up to `stop`, by default all, in blocks.
+        """Yield the samples from `start` up to `stop`, by default all, as (n_samples, channels).
 
-        Each has BLOCK_SAMPLES, the last one fewer; there are none where the sound ends before
-        `start`. Reading begins at `start` where the format can be sought exactly; otherwise what
-        comes before is decoded and dropped.
-        Raises AudioError for a damaged file, and for NaN or infinity, with its position.
+        Each block has BLOCK_SAMPLES, the last one at most; there are none if the sound ends before
+        `start`. Reading begins at `start` if the format can be sought exactly; otherwise earlier
+        samples are decoded and dropped.
+        Raises AudioError for a damaged file, and for NaN or infinity with its position;
+        ArgumentError for a negative `start`.
         """
         position = operator.index(start)
         if position < 0:
@@ -79,9 +81,9 @@ class AudioSource:
             position += len(block)
 
     def length(self) -> int:
-        """The true number of samples; read to the end where only that can tell.
+        """The true number of samples; if it is unknown, the sound is read to its end.
 
-        Raises what blocks raises, then.
+        Raises AudioError where that fails.
         """
         if self.n_samples is None:
             return sum(len(block) for block in self.blocks())
@@ -100,7 +102,7 @@ class AudioSource:
         )
 
     def close(self) -> None:
-        """Close what open_audio opened; a file object of the caller stays open."""
+        """Close the file that open_audio opened; the caller's file objects stay open."""
         self._close()
 
     def __enter__(self) -> "AudioSource":
@@ -116,7 +118,7 @@ class AudioSource:
 
 
 def _equal_blocks(pieces: Iterable[Samples], n_wanted: int | None) -> Iterator[Samples]:
-    """Pass on n_wanted samples, by default all, in blocks of BLOCK_SAMPLES; read no further."""
+    """Regroup n_wanted samples, by default all, into blocks of BLOCK_SAMPLES; reads no further."""
     pending: list[Samples] = []
     n_pending, n_left = 0, n_wanted
     for piece in pieces if n_left is None or n_left > 0 else ():
@@ -136,7 +138,7 @@ def _equal_blocks(pieces: Iterable[Samples], n_wanted: int | None) -> Iterator[S
 
 
 def dropped(pieces: Iterable[Samples], n_samples: int) -> Iterator[Samples]:
-    """All but the first n_samples of what `pieces` yields."""
+    """Yield pieces (any, channels) without their first n_samples."""
     for piece in pieces:
         yield piece[n_samples:]
         n_samples = max(0, n_samples - len(piece))
@@ -148,10 +150,10 @@ def check_layout(name: str, rate: int, channels: int) -> None:
         raise AudioError(f"{name}: has {channels} channels; 1 to {MAX_CHANNELS} can be used")
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(
-            f"{name}: says its sample rate is {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used"
+            f"{name}: its sample rate is {rate} Hz; {MIN_RATE} to {MAX_RATE} Hz can be used"
         )
 
 
 def known_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Those of TAGS that say anything."""
+    """The tags named in TAGS that are not empty."""
     return {tag: tags[tag].strip() for tag in TAGS if tags.get(tag, "").strip()}

@@ -1,11 +1,13 @@
-"""Text of tags whose encoding nobody states: UTF-8, Shift-JIS or Latin-1."""
+"""Decodes tags of unknown encoding: UTF-8, Shift-JIS or Latin-1."""
 
 SHIFT_JIS = "cp932"
-HALF_WIDTH = range(0xFF61, 0xFFA0)  # katakana of one byte, which Latin letters look like
+HALF_WIDTH = range(
+    0xFF61, 0xFFA0
+)  # one-byte katakana, which accented Latin letters would decode to
 
 
 def tag_text(raw: bytes) -> str:
-    """Decode by what the bytes look like; any bytes give a text."""
+    """Decode by the likeliest encoding; never fails."""
     raw = raw.split(b"\0")[0]
     try:
         return raw.decode()
@@ -20,9 +22,9 @@ def tag_text(raw: bytes) -> str:
 
 
 def _looks_japanese(raw: bytes) -> bool:
-    """Whether it is Shift-JIS throughout, and half of it or more are characters of two bytes.
+    """Whether all bytes are valid Shift-JIS, and at least half of them are two-byte characters.
 
-    In Latin-1 words, accents are fewer, and most of them are followed by what Shift-JIS forbids.
+    Latin-1 words have fewer accents, and what follows most of them is invalid in Shift-JIS.
     """
     try:
         text = raw.decode(SHIFT_JIS)

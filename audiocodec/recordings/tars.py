@@ -37,7 +37,7 @@ def members(file: BinaryIO) -> Iterator[Member]:
     """
     last = -1
     try:
-        tar = tarfile.TarFile(fileobj=_Bounded(file), mode="r")  # type: ignore[arg-type]
+        tar = tarfile.TarFile(fileobj=_BoundedFile(file), mode="r")  # type: ignore[arg-type]
         while (found := tar.next()) is not None:
             if found.offset <= last or found.size < 0:  # would go round for ever
                 raise TarError("a member lies before another that it follows")
@@ -64,7 +64,7 @@ _ERRORS = (
 )
 
 
-class _Bounded:
+class _BoundedFile:
     """A file for tarfile, which would read as much at once as a header says."""
 
     def __init__(self, file: BinaryIO) -> None:

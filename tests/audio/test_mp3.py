@@ -190,10 +190,12 @@ def test_damage_anywhere_is_told_or_refused(at, junk, n_lost, is_bare):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CutAudioWarning)
         try:
-            samples = read_all(raw[:at] + junk + raw[at + n_lost :])
+            with open_audio(io.BytesIO(raw[:at] + junk + raw[at + n_lost :])) as audio:
+                n_samples = sum(map(len, audio.blocks()))
         except AudioError:
             return
-    assert len(samples) <= (SECONDS + 1) * 44100
+    assert audio.n_samples in (n_samples, None)  # None: FFmpeg reads what does not begin as MP3
+    assert n_samples <= (SECONDS + 1) * 44100
 
 
 RAW = [mp3(), without_header(mp3())]

@@ -70,7 +70,7 @@ def test_a_joined_stream_of_another_kind_is_told():
     (start, stop, _), *_ = pages(other)
     other[start : start + 64] = other[start : start + 64].replace(b"OpusHead", b"Speex   ")
     other[start:stop] = with_checksum(bytes(other[start:stop]))
-    with pytest.warns(CutAudioWarning, match="behind them is neither Vorbis nor Opus"):
+    with pytest.warns(CutAudioWarning, match="what follows is neither Vorbis nor Opus"):
         assert np.array_equal(read_all(first + bytes(other)), read_all(first))
 
 
@@ -139,7 +139,7 @@ def test_the_start_of_a_stream_that_is_not_there_is_told():
     found = pages(raw)
     n_header = sum(granule == 0 for _, _, granule in found)
     lost = found[n_header][:2]
-    with pytest.warns(CutAudioWarning, match=r"the first \d\.\d\d s of its stream are not there"):
+    with pytest.warns(CutAudioWarning, match=r"the first \d\.\d\d s of its stream are missing"):
         samples = read_all(raw[: lost[0]] + raw[lost[1] :])
     assert np.array_equal(samples, read_all(raw)[-len(samples) :])
 

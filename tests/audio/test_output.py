@@ -383,8 +383,7 @@ def test_a_full_disk_is_never_a_shorter_file(tmp_path, kind):
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.ogg", "a.mp3"])
-@pytest.mark.parametrize("once", [True, False])
-@pytest.mark.parametrize("at", [0, 1, 2, -1])
+@pytest.mark.parametrize(("at", "once"), [(0, False), (1, True), (-1, True)])
 def test_ctrl_c_in_the_middle_of_a_callback_gets_out(tmp_path, monkeypatch, name, once, at):
     """At whichever write it comes. No file is left, nor is one still open for Python to close."""
     n_calls, interrupted_at, write = 0, -1, ErrorTrackingFile.write

@@ -240,6 +240,6 @@ def test_a_track_of_a_video_is_encoded(here, model, capsys):
         header = DacFile.load("a.dac").header
         assert abs(header.n_samples - n_samples) < 2048
         assert header.tags == {"title": "Überfahrt"}
-    with pytest.raises(CodecError, match=r"a\.mkv: has 2 audio track\(s\), no 3"):
+    with pytest.raises(CodecError, match=r"a\.mkv: has 2 audio track\(s\), no number 3"):
         run(["encode", "a.mkv", "b.dac", "--model", model, "--track", "3"])
     assert capsys.readouterr() == ("", "")
