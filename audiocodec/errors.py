@@ -4,9 +4,9 @@ CodecError                   the command prints it as one line and exits with 1
 |-- ArgumentError            a wrong argument; a ValueError too
 |   `-- CodesError           codes of a wrong shape, range or codebook count
 |-- AudioError               a sound file or array that cannot be used
-|-- ModelError               weights that cannot be had or do not fit
-|-- OutputExists             refuses to overwrite
+|-- ModelError               weights that cannot be found, read or used
 |-- OutputError              cannot be written: no such folder, no permission, disk full
+|   `-- OutputExists         refuses to overwrite
 `-- ContainerError           a .dac file that cannot be used
     |-- NotADacFile          another kind of file
     |-- UnsupportedVersion   made by a newer version
@@ -24,12 +24,12 @@ MAX_MESSAGE = 2000  # characters: a screenful
 
 
 def printable(text: str) -> str:
-    """Text whose control characters, with which a file could steer a terminal, are spelled out."""
+    """Text with its control characters escaped, so that a file cannot control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def one_line(text: object, limit: int = 200) -> str:
-    """What a library says, for a message: one printable line, cut to `limit` characters."""
+    """Text of a library, for a message: one printable line, cut to `limit` characters."""
     return _cut(printable(_cut(" ".join(filter(None, str(text).splitlines())), limit)), limit)
 
 
@@ -42,12 +42,12 @@ def quoted(value: object, limit: int = 80) -> str:
     short.maxstring = short.maxlong = short.maxother = limit
     try:
         return one_line(short.repr(value), limit)
-    except ValueError:  # Python does not write an integer of more than 4300 digits
+    except ValueError:  # Python refuses to write an integer of more than 4300 digits
         return "a number of thousands of digits"
 
 
 def _cut(text: str, limit: int) -> str:
-    """The beginning and the end of a text that is longer than `limit`."""
+    """Shorten a text to `limit` characters by leaving out its middle."""
     if len(text) <= limit:
         return text
     end = limit // 3

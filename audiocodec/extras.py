@@ -1,4 +1,4 @@
-"""Packages that only a part of audiocodec needs, and the extra that installs them."""
+"""Checks for optional packages, and names the extra that installs them."""
 
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -7,9 +7,9 @@ from audiocodec.errors import ArgumentError
 
 
 def check_installed(purpose: str, extra: str, packages: Sequence[str]) -> None:
-    """Raises ArgumentError that says how to install the packages that are missing.
+    """Raises ArgumentError, which says how to install them, if packages are missing.
 
-    purpose: what needs them. extra: of audiocodec, that brings them all.
+    purpose: what needs them. extra: the extra of audiocodec that installs them all.
     """
     if absent := [name for name in packages if find_spec(name) is None]:
         raise ArgumentError(f"{purpose} needs {', '.join(absent)}: {how_to_install(extra)}")

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, devices written at the end, pipes read twice."""
+"""Whole-or-nothing output files, readable copies of pipes, and errors that name the file."""
 
 import errno
 import io
@@ -34,29 +34,29 @@ def name_of(file: object) -> str:
 
 
 def open_binary(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a .dac file for reading. Raises ContainerError where that cannot be."""
+    """Open a .dac file for reading. Raises ContainerError where it cannot be opened."""
     try:
         return open(path, "rb")
     except OSError as error:
         raise ContainerError(f"{name_of(path)}: cannot be read: {error.strerror}") from error
-    except ValueError as error:  # a name that no file can have
+    except ValueError as error:  # an impossible name
         raise ContainerError(f"{name_of(path)!r}: cannot be read: {error}") from error
 
 
 def is_seekable(file: BinaryIO) -> bool:
-    """Whether a file object can go back; a pipe cannot."""
+    """Whether a file object can seek; a pipe cannot."""
     seekable = getattr(file, "seekable", None)
     return bool(seekable and seekable())
 
 
 @contextmanager
 def file_errors(name: str) -> Iterator[None]:
-    """Raise what goes wrong with reading a file as an AudioError."""
+    """Raise errors of reading a file as AudioError."""
     try:
         yield
     except ArgumentError:  # a ValueError, too
         raise
-    except (OSError, ValueError) as error:  # of a file that is closed; of a path with a NUL
+    except (OSError, ValueError) as error:  # ValueError: a closed file, or a NUL in a path
         reason: object = getattr(error, "strerror", None) or error
         if isinstance(error, io.UnsupportedOperation):
             reason = "not opened for reading"
@@ -64,7 +64,7 @@ def file_errors(name: str) -> Iterator[None]:
 
 
 class _Spool(tempfile.SpooledTemporaryFile[bytes]):
-    """Goes by the name of the pipe that filled it."""
+    """A temporary file with the name of the pipe that filled it."""
 
     name = ""
 
@@ -84,19 +84,19 @@ def spooled(file: BinaryIO) -> BinaryIO:
 
 
 def is_same_file(source: object, target: object) -> bool:
-    """Whether two paths lead to one file, by whatever names; False for what is no path."""
+    """Whether two paths lead to the same file; False for anything but paths."""
     if not isinstance(source, str | os.PathLike) or not isinstance(target, str | os.PathLike):
         return False
     try:
         return os.path.samefile(source, target)
-    except (OSError, ValueError):  # one of them is not there, or cannot be
+    except (OSError, ValueError):  # one of them does not exist, or cannot
         return False
 
 
 def check_apart(sources: Iterable[object], target: object) -> None:
-    """Raises ArgumentError where a file would be written in the place of one that is read.
+    """Raises ArgumentError where an output would replace one of its inputs.
 
-    sources: paths, or files that are open under their names.
+    sources: paths, or open files that know their paths.
     """
     for source in sources:
         if is_same_file(name_of(source), target):
@@ -106,7 +106,7 @@ def check_apart(sources: Iterable[object], target: object) -> None:
 
 
 def make_folder(folder: str | os.PathLike[str]) -> None:
-    """Make a folder, and those above it, unless it is there. Raises OutputError."""
+    """Make a folder and its parents, unless they exist. Raises OutputError."""
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -120,11 +120,11 @@ def make_folder_for(path: str | os.PathLike[str]) -> None:
 
 @contextmanager
 def output_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterator[BinaryIO]:
-    """Open a file for writing; what stands at `path` changes only if the block ends well.
+    """Open a file for writing; `path` changes only if the block ends well.
 
-    A file is a temporary one beside it, which takes its name at the end; a link stays, and what
-    it leads to is written. A device or a named pipe gets all bytes at the end, without
-    `overwrite` too where that loses nothing.
+    The bytes go to a temporary file beside it, which is renamed at the end. A link stays, and its
+    target is written. A device or a named pipe gets all bytes at the end; pipes and
+    character devices need no `overwrite`, since they hold nothing to lose.
     Raises OutputExists, or OutputError where the file cannot be made or written.
     """
     name = _file_name(path)
@@ -138,18 +138,18 @@ def output_file(path: str | os.PathLike[str], overwrite: bool = False) -> Iterat
 
 
 def write_file(path: str | os.PathLike[str], content: bytes | str) -> None:
-    """Write a file whole, text as UTF-8; one that is there is replaced. Raises OutputError."""
+    """Write or replace a file, whole or not at all; text as UTF-8. Raises OutputError."""
     with output_file(path, overwrite=True) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
 def append_line(path: str | os.PathLike[str], line: str) -> None:
-    """Add a line to a text file, all of it or nothing. Raises OutputError."""
+    """Append a line to a text file, whole or not at all. Raises OutputError."""
     data = line.encode() + b"\n"
     try:
         with open(path, "ab", buffering=0) as file:
             before = file.tell()
-            if file.write(data) < len(data):  # the disk is full: an error only if nothing fits
+            if file.write(data) < len(data):  # a full disk, which is no error if a part fits
                 file.truncate(before)
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
@@ -157,7 +157,7 @@ def append_line(path: str | os.PathLike[str], line: str) -> None:
 
 
 def _file_name(path: str | os.PathLike[str]) -> str:
-    """The path, if a file can have it. Raises OutputError."""
+    """The path as text. Raises OutputError if no file can have it."""
     name = os.fspath(path)
     if not name:
         raise OutputError("the name of the file to write is empty; give one")
@@ -169,7 +169,7 @@ def _file_name(path: str | os.PathLike[str]) -> str:
 
 
 def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[BinaryIO]:
-    """The way to write what `name` stands for; the link `name` leads to `target`."""
+    """Choose how to write to `name`; `target` is where it leads if it is a link."""
     try:
         mode = os.stat(name).st_mode
     except FileNotFoundError:
@@ -178,7 +178,7 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
         raise OutputError(f"{name}: is a folder, not a file to write")
     if not overwrite and not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         raise OutputExists(name)
-    # /dev/stdout and its like may lead to what has no name, or has lost it
+    # /dev/stdout and the like may lead to a file without a name, or an old one
     if stat.S_ISREG(mode) and is_same_file(name, target):
         return _renamed(name, target, overwrite)
     return _written_through(name)
@@ -186,7 +186,7 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
 
 @contextmanager
 def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
-    """A sibling of `target` that takes its name if the block ends well, and else is gone."""
+    """A temporary file beside `target`, renamed to it if the block ends well, else removed."""
     with part_file(target) as (part, file):
         yield file
         file.flush()
@@ -196,7 +196,7 @@ def _renamed(name: str, target: Path, overwrite: bool) -> Iterator[BinaryIO]:
 
 
 def _take_place(name: str, part: Path, target: Path, overwrite: bool) -> None:
-    """Rename; without `overwrite` a file that appeared in the meantime is kept."""
+    """Rename `part`. Without `overwrite`, keeps a file that has appeared in the meantime."""
     umask = os.umask(0)
     os.umask(umask)
     exists = target.exists()
@@ -212,10 +212,10 @@ def _take_place(name: str, part: Path, target: Path, overwrite: bool) -> None:
 
 @contextmanager
 def _written_through(name: str) -> Iterator[BinaryIO]:
-    """A temporary file, whose bytes go to a device or pipe if the block ends well.
+    """A temporary file, copied to a device or pipe if the block ends well.
 
-    Both are opened first, so that a reader of the pipe sees its end in any case. Never made:
-    a pipe that is gone is an error.
+    Both are opened first, so that a reader of the pipe sees its end in any case. A pipe that is
+    gone is an error; no file is made in its place.
     """
     with (
         open(os.open(name, os.O_WRONLY), "wb") as target,
@@ -225,13 +225,13 @@ def _written_through(name: str) -> Iterator[BinaryIO]:
         file.seek(0)
         shutil.copyfileobj(file, target, 2**20)
         if stat.S_ISREG(os.fstat(target.fileno()).st_mode):
-            target.truncate()  # a nameless file may have been longer
+            target.truncate()  # a file without a name may have been longer
 
 
 def check_space(target: object, n_bytes: int) -> None:
-    """Whether so many bytes fit the disk of a file that is to be written, told beforehand.
+    """Raises OutputError if the disk of an output file has fewer free bytes than n_bytes.
 
-    Nothing is said of a device, or of a target that is no path. Raises OutputError.
+    Devices, and targets that are no paths, are not checked.
     """
     if not isinstance(target, str | os.PathLike):
         return
@@ -239,12 +239,12 @@ def check_space(target: object, n_bytes: int) -> None:
         if os.path.exists(target) and not os.path.isfile(target):
             return
         free = shutil.disk_usage(os.path.dirname(os.path.realpath(target))).free
-    except (OSError, ValueError):  # told when it is opened
+    except (OSError, ValueError):  # opening it will report that
         return
     if n_bytes > free:
         raise OutputError(
-            f"{name_of(target)}: {n_bytes / 1e9:.1f} GB would be written, and {free / 1e9:.1f} GB "
-            "are free on the disk"
+            f"{name_of(target)}: {n_bytes / 1e9:.1f} GB would be written, but only "
+            f"{free / 1e9:.1f} GB are free on the disk"
         )
 
 
@@ -275,9 +275,9 @@ def stdout() -> BinaryIO:
 
 
 def read_exactly(file: BinaryIO, n_bytes: int) -> bytes:
-    """Read up to `n_bytes`, however small the pieces a pipe hands out; short only at the end.
+    """Read `n_bytes`, even from a pipe that returns them in small pieces; fewer only at the end.
 
-    Raises OSError for a file object that gives no bytes.
+    Raises OSError for a file object whose read() does not return bytes.
     """
     pieces, missing = [], n_bytes
     while missing > 0 and (
@@ -289,7 +289,7 @@ def read_exactly(file: BinaryIO, n_bytes: int) -> bytes:
 
 
 def checked_bytes(piece: object) -> bytes:
-    """What a read() returned, if it is bytes. Raises OSError."""
+    """The result of a read() as bytes. Raises OSError if it is something else."""
     if isinstance(piece, bytes | bytearray | memoryview):
         return bytes(piece)
     what = "nothing yet (it is non-blocking)" if piece is None else f"a {type(piece).__name__}"
@@ -297,15 +297,15 @@ def checked_bytes(piece: object) -> bytes:
 
 
 def write_whole(file: BinaryIO, data: bytes) -> int:
-    """Write all of `data`, however little a file object takes at a time; return how much.
+    """Write all of `data`, even if a file object takes little at a time; return its length.
 
-    Raises OSError where it takes none.
+    Raises OSError if it takes nothing more.
     """
     left = data
     while left:
         n_written = file.write(left)
         if n_written is None and not isinstance(file, io.RawIOBase):
-            break  # as file objects that take all of it may answer
+            break  # some file objects that took all of it return None
         if not isinstance(n_written, int) or not 0 < n_written <= len(left):
             raise OSError(f"takes no more bytes; {len(left)} were left")
         left = left[n_written:]

@@ -1,6 +1,6 @@
-"""Files and folders in the making: hidden, beside their place, as .NAME.audiocodec-*.part.
+"""Unfinished files and folders ("parts"), hidden beside their target: .NAME.audiocodec-*.part.
 
-Whoever makes one holds a lock on it until it has its name. A part that nobody holds was left by a
+The writer locks its part until the part is renamed. One that nobody has locked was left by a
 process that was killed; the next process that writes to the same folder removes it.
 """
 
@@ -23,31 +23,32 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 PART = re.compile(r"\..+\.audiocodec-([0-9a-f]{8})[0-9a-f]{8}\.part", re.DOTALL)
-LONGEST_NAME = 55  # characters of the target's name, which may take four bytes each, of 255
+LONGEST_NAME = 55  # characters kept of the target's name: 4 bytes each at most, of 255 in all
 DAY_S = 86_400.0
 
-_searched: set[str] = set()  # folders; once in a process, since a batch writes thousands of files
+# Folders searched for abandoned parts: once in a process, since a batch writes thousands of files
+_searched: set[str] = set()
 
 
 @contextmanager
 def part_file(target: Path) -> Iterator[tuple[Path, BinaryIO]]:
-    """Make a part of `target` and open it; removed at the end, unless it has got its name."""
+    """Make and open a part of `target`; removed at the end unless it was renamed."""
     _remove_abandoned_once(target.parent)
     while True:
-        part = _part_of(target)  # named before it is made: an interrupt must not leave it behind
+        part = _part_of(target)  # known before it is made, so that an interrupt leaves nothing
         try:
             with open(part, "x+b", opener=_private) as file:
                 if _hold(file.fileno()):
                     yield part, file
                     return
         finally:
-            with suppress(OSError):  # it has got its name
+            with suppress(OSError):  # it was renamed
                 part.unlink()
 
 
 @contextmanager
 def part_folder(target: Path) -> Iterator[Path]:
-    """Make a folder as a part of `target`; removed at the end with all that is left in it."""
+    """Make a folder as a part of `target`; removed at the end with what is still in it."""
     _remove_abandoned_once(target.parent)
     part = _part_of(target)
     try:
@@ -59,7 +60,7 @@ def part_folder(target: Path) -> Iterator[Path]:
 
 
 def publish(part: Path, target: Path) -> None:
-    """Give a part its name, unless a file has it already. Raises FileExistsError."""
+    """Rename a part to `target`. Raises FileExistsError if that exists."""
     try:
         os.link(part, target)
     except FileExistsError:
@@ -74,7 +75,7 @@ def publish(part: Path, target: Path) -> None:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the parts in a folder whose writers are gone; what cannot be judged stays."""
+    """Remove the parts in a folder whose writers are gone; doubtful ones stay."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             found = PART.fullmatch(entry.name)
@@ -96,7 +97,7 @@ def _part_of(target: Path) -> Path:
 
 @cache
 def _machine() -> str:
-    """Eight digits for the running system, the same in its containers: locks are shared there."""
+    """Eight digits for the running system, shared by its containers, which share locks too."""
     try:
         name = Path("/proc/sys/kernel/random/boot_id").read_text()
     except OSError:
@@ -109,14 +110,14 @@ def _private(path: str, flags: int) -> int:
 
 
 def _hold(descriptor: int) -> bool:
-    """Lock an open part; False where it was taken for abandoned before it was locked."""
+    """Lock an open part; False if another process removed it as abandoned before that."""
     if fcntl is None:
         return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
-    except OSError:  # a file system without locks, where nothing counts as abandoned
+    except OSError:  # no locks on this file system, so nothing counts as abandoned
         return True
     return os.fstat(descriptor).st_nlink > 0
 
@@ -135,7 +136,9 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _may_judge(entry: "os.DirEntry[str]", is_ours: bool) -> bool:
-    """Whether a lock decides. Another machine's may not be seen here: its parts stay for a day."""
+    """Whether a part without a lock is abandoned. Locks of other machines may not be visible here,
+    so their parts stay for a day.
+    """
     if not (entry.is_file() or entry.is_dir()):
         return False
     has_locks = fcntl is not None
@@ -145,7 +148,7 @@ def _may_judge(entry: "os.DirEntry[str]", is_ours: bool) -> bool:
 
 def _remove_if_free(part: Path, is_folder: bool) -> None:
     with suppress(OSError):
-        if fcntl is None:  # Windows removes no file that is open
+        if fcntl is None:  # Windows does not remove open files
             part.unlink()
             return
         descriptor = os.open(part, os.O_RDONLY if is_folder else os.O_RDWR)
@@ -160,7 +163,7 @@ def _remove_if_free(part: Path, is_folder: bool) -> None:
 
 
 def _publish_by_claim(part: Path, target: Path) -> None:
-    """Make an empty file, which fails where there is one, and replace it."""
+    """Claim the name with an empty file, which fails if it is taken; then replace that file."""
     os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     try:
         os.replace(part, target)

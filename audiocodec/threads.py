@@ -1,7 +1,7 @@
-"""How many threads the machine grants: CPU affinity, and the quota of a container (cgroups).
+"""Chooses numbers of threads by CPU affinity and the CPU quota of a container (cgroups).
 
-OpenMP takes one thread for each core it may run on. A container with a quota of two cores on a host
-with sixty-four would so start sixty-four threads that wait for each other.
+OpenMP starts one thread per core. In a container with a quota of two cores on a host with
+sixty-four, that would be sixty-four threads that wait for each other.
 """
 
 import math
@@ -13,39 +13,39 @@ ROOT = Path("/")
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on, as far as the system tells; at least 1."""
+    """Cores that this process may run on, or all if the system does not say; at least 1."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def granted_cores() -> int:
-    """Usable cores, or the CPU quota in whole cores where that is less; at least 1.
+    """Usable cores, or the CPU quota if that is less, rounded to whole cores; at least 1.
 
-    A quota of half a core and more above a whole number counts as one more core.
+    Half a core or more above a whole number counts as one more core.
     """
     quota = cpu_quota()
     return usable_cores() if quota is None else min(usable_cores(), rounded(quota))
 
 
 def rounded(quota: float) -> int:
-    """A quota in whole cores, at least 1: halves are rounded up."""
+    """A quota in whole cores, at least 1; halves are rounded up."""
     return max(1, math.floor(quota + 0.5))
 
 
 def threads_for_each(n_processes: int) -> int:
     """Threads for each of several processes that share the cores; at least 1.
 
-    OMP_NUM_THREADS, where the user has set it, is not exceeded.
+    Never more than OMP_NUM_THREADS, if the user has set it.
     """
     share = max(1, granted_cores() // n_processes)
     return min(share, _chosen_threads() or share)
 
 
 def set_default_threads() -> None:
-    """Where a quota grants fewer cores than there are, set the threads of OpenMP to them.
+    """If a quota grants fewer cores than are usable, give OpenMP as many threads as that.
 
-    Only in a process that has not imported torch yet, and never against a variable that is set.
-    Threads then wait without spinning: the quota pays for spinning, too.
+    Works only before torch is imported; never changes a variable that is set. Threads then wait
+    without spinning, since spinning counts against the quota.
     """
     n_threads = granted_cores()
     if n_threads < usable_cores():
@@ -56,20 +56,20 @@ def set_default_threads() -> None:
 
 
 def waiting_is_chosen() -> bool:
-    """Whether the environment says how OpenMP's threads wait."""
+    """Whether the environment states how OpenMP's threads wait."""
     return bool(os.environ.keys() & {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"})
 
 
 def _chosen_threads() -> int:
-    """OMP_NUM_THREADS, of nested regions the outermost; 0 where it is not set, or no number."""
+    """OMP_NUM_THREADS, for the outermost of nested regions; 0 if it is unset or no number."""
     first = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
     return int(first) if first.isascii() and first.isdecimal() else 0
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:
-    """Cores' worth of CPU time that the cgroups of this process allow it; None without a limit.
+    """The CPU quota that the cgroups of this process allow, in cores; None without a limit.
 
-    The smallest of the process's own cgroup and of those around it. root: of the file system.
+    It is the smallest among the process's own cgroup and its ancestors. root: of the file system.
     Source: Linux, Documentation/admin-guide/cgroup-v2.rst; scheduler/sched-bwc.rst for version 1.
     """
     quotas = [_quota(folder) for folder in _cgroups(root)]
@@ -77,7 +77,7 @@ def cpu_quota(root: Path = ROOT) -> float | None:
 
 
 def _quota(folder: Path) -> float | None:
-    """The limit of one cgroup, in cores; "max" and -1 are none."""
+    """The limit of one cgroup in cores; None for "max" and -1, which mean no limit."""
     words = _text(folder / "cpu.max").split()
     if not words:
         words = _text(folder / "cpu.cfs_quota_us").split()
@@ -90,7 +90,7 @@ def _quota(folder: Path) -> float | None:
 
 
 def _cgroups(root: Path) -> Iterator[Path]:
-    """Folders of the cgroups that limit this process's CPU time, inner ones first."""
+    """Yield the folders of the cgroups that limit this process's CPU time, inner ones first."""
     own = _own_paths(_text(root / "proc/self/cgroup"))
     for line in _text(root / "proc/self/mountinfo").splitlines():
         mount, _, system = line.partition(" - ")
@@ -106,7 +106,7 @@ def _cgroups(root: Path) -> Iterator[Path]:
 
 
 def _own_paths(text: str) -> dict[str | None, str]:
-    """/proc/self/cgroup -> the path for each controller; version 2 has the name ""."""
+    """Parse /proc/self/cgroup: the path of each controller; version 2 has the name ""."""
     paths: dict[str | None, str] = {}
     for line in text.splitlines():
         _, _, rest = line.partition(":")
@@ -116,7 +116,7 @@ def _own_paths(text: str) -> dict[str | None, str]:
 
 
 def _below(path: str, mounted: str) -> PurePosixPath:
-    """A cgroup's path from the one that is mounted; that one itself where it lies elsewhere."""
+    """A cgroup's path relative to the mounted one; the mounted one itself if it lies elsewhere."""
     try:
         inner = PurePosixPath(path).relative_to(mounted)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Numbers that a caller passes, checked: an error names the one that is wrong."""
+"""Checks numbers that a caller passes; errors name the wrong one."""
 
 import operator
 from numbers import Real
@@ -7,7 +7,7 @@ from audiocodec.errors import ArgumentError
 
 
 def check_int(value: object, what: str) -> int:
-    """The value as an int. Raises ArgumentError for what is no whole number."""
+    """The value as an int. Raises ArgumentError if it is no whole number."""
     try:
         return int(operator.index(value))  # type: ignore[arg-type]
     except TypeError as error:
@@ -15,7 +15,7 @@ def check_int(value: object, what: str) -> int:
 
 
 def check_float(value: object, what: str) -> float:
-    """The value as a float. Raises ArgumentError for what is no number."""
+    """The value as a float. Raises ArgumentError if it is no real number."""
     if not isinstance(value, Real):
         raise ArgumentError(f"{what}: {value!r} is not a number")
     return float(value)

@@ -1,4 +1,4 @@
-"""Work in several processes, which end with us however we end."""
+"""A process pool whose workers never outlive the parent."""
 
 import os
 import signal
@@ -16,19 +16,19 @@ from typing import Any, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-PATIENCE_S = 5.0
+PATIENCE_S = 5.0  # for workers to clean up before they are killed
 
 
 @contextmanager
 def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecutor]:
-    """Fresh processes of so many threads each; an exception in the block ends them at once."""
+    """Start a pool of new processes with n_threads each; an exception in the block ends them."""
     context = _TrackingContext()
-    with _left_to_us():  # multiprocessing starts a process of its own
+    with _interrupts_deferred():  # multiprocessing starts its resource tracker here
         executor = ProcessPoolExecutor(
             n_processes, context, initializer=_begin, initargs=(n_threads,)
         )
-    # Leaving waits for the pool's own thread too: as Python ends it would wake a thread that is
-    # closing what it is woken by, and print a traceback.
+    # Leaving the executor's block waits for its management thread. Otherwise Python, on its way
+    # out, could wake that thread while it closes its wakeup pipe, and print a traceback.
     with executor as pool:
         try:
             yield pool
@@ -38,7 +38,7 @@ def worker_pool(n_processes: int, n_threads: int) -> Iterator[ProcessPoolExecuto
 
 
 class _TrackingContext(SpawnContext):
-    """Knows the processes of one pool; others of the same program are none of its business."""
+    """Records the processes of one pool, so that only they are ended."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class _TrackingContext(SpawnContext):
 
 
 def _end(workers: list[BaseProcess]) -> None:
-    """Workers clean up and go, or are killed: after a while, or when we are interrupted again."""
+    """Ask workers to exit; kill them after PATIENCE_S, or at another interrupt."""
     try:
         for worker in workers:
             worker.terminate()
@@ -69,15 +69,14 @@ def each_done(
     items: Iterable[Item],
     *arguments: Any,
 ) -> Iterator[tuple[Item, Result]]:
-    """Do work(*arguments, item) in the pool for each item; gives each with what came of it.
+    """Run work(*arguments, item) in the pool for each item; yield items and results when done.
 
-    In the order in which they are done. Raises what a work raises, BrokenProcessPool where a
-    process dies.
+    Raises what `work` raises, or BrokenProcessPool if a process dies.
     """
-    # concurrent.futures.as_completed holds the locks of all futures for a moment; an interrupt
-    # in it would leave the pool waiting for them.
+    # concurrent.futures.as_completed briefly holds the locks of all futures; an interrupt there
+    # would leave the pool waiting for them forever.
     done: SimpleQueue[Future[Result]] = SimpleQueue()
-    with _left_to_us():  # processes start here
+    with _interrupts_deferred():  # processes start here
         item_of = {pool.submit(_until_ended, work, arguments, item): item for item in items}
     for future in item_of:
         future.add_done_callback(done.put)
@@ -87,33 +86,33 @@ def each_done(
 
 
 def _until_ended(work: Callable[..., Result], arguments: tuple[Any, ...], item: Any) -> Result:
-    """A work that is ended cleans up; between two of them a process is ended at once."""
+    """Run one task. A running task unwinds on SIGTERM; an idle worker exits at once."""
     try:
         signal.signal(signal.SIGTERM, _leave)
         try:
             return work(*arguments, item)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    except SystemExit:  # the pool would take it for a result and go on
+    except SystemExit:  # the pool would treat it as a result and go on
         os._exit(1)
 
 
 def _leave(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool asks again while we clean up
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the pool sends it again while we clean up
     sys.exit(1)
 
 
 @contextmanager
-def _left_to_us() -> Iterator[None]:
-    """Ctrl-C and a closed terminal wait until the block ends; processes started here miss them."""
+def _interrupts_deferred() -> Iterator[None]:
+    """Defer Ctrl-C and SIGHUP to the end of the block; processes started in it block them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     numbers = (signal.SIGINT, signal.SIGHUP)
-    is_main = threading.current_thread() is threading.main_thread()  # only it may set handlers
+    is_main = threading.current_thread() is threading.main_thread()  # others may not set handlers
     came: list[int] = []
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)  # processes inherit this
-    # another thread of ours, such as a progress bar's, may still receive them
+    # another thread, such as a progress bar's, may still receive them
     ours = {n: signal.signal(n, lambda n, _: came.append(n)) for n in numbers if is_main}
     try:
         yield
@@ -134,7 +133,7 @@ def _begin(n_threads: int) -> None:
 
 
 def _end_with_parent() -> None:
-    """A process whose parent was killed would wait for work for ever."""
+    """Exit when the parent is gone; otherwise a worker would wait for work forever."""
     parent = parent_process()
     if parent is not None:
         parent.join()

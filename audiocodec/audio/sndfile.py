@@ -1,4 +1,4 @@
-"""Sound files through soundfile (libsndfile)."""
+"""Reads sound files through soundfile (libsndfile)."""
 
 import errno
 import sys
@@ -29,8 +29,17 @@ from audiocodec.audio.tag_text import tag_text
 from audiocodec.errors import AudioError
 from audiocodec.files import file_errors, read_exactly, write_whole
 
-WORTH_TELLING_S = 0.01  # some programs count the header as sound
-EXACT_FORMATS = ("WAV", "WAVEX", "FLAC", "AIFF", "AU", "CAF", "W64", "RF64")  # seek to the sample
+WORTH_TELLING_S = 0.01  # no less: some programs count the header as sound
+EXACT_FORMATS = (
+    "WAV",
+    "WAVEX",
+    "FLAC",
+    "AIFF",
+    "AU",
+    "CAF",
+    "W64",
+    "RF64",
+)  # seeking is exact to the sample
 EXACT_SUBTYPES = (
     "PCM_S8",
     "PCM_U8",
@@ -42,18 +51,24 @@ EXACT_SUBTYPES = (
     "ULAW",
     "ALAW",
 )
-SPEAKER_FORMATS = ("WAV", "WAVEX", "W64", "RF64", "CAF")  # not AIFF: it hands out other memory
+SPEAKER_FORMATS = (
+    "WAV",
+    "WAVEX",
+    "W64",
+    "RF64",
+    "CAF",
+)  # not AIFF, for which libsndfile returns unrelated memory
 GET_CHANNEL_MAP = 0x1100  # sndfile.h: SFC_GET_CHANNEL_MAP_INFO
 SNDFILE_SPEAKERS = {  # by its SF_CHANNEL_MAP_...
     **{1: "FC", 2: "FL", 3: "FR", 4: "FC", 5: "FL", 6: "FR", 7: "FC", 8: "BC", 9: "BL", 10: "BR"},
     **{11: "LFE", 12: "FLC", 13: "FRC", 14: "SL", 15: "SR"},
 }
-FIRST_SAMPLES = 8192  # of the first piece that is decoded; the next ones double it
-UNKNOWN_LENGTH = 2**62  # libsndfile's is above
+FIRST_SAMPLES = 8192  # decoded first; later pieces double it
+UNKNOWN_LENGTH = 2**62  # libsndfile states a larger number where it does not know
 
 
 class ErrorTrackingFile:
-    """A file as libsndfile uses it: keeps the first error, which soundfile prints and forgets."""
+    """A file for libsndfile; keeps its first error, which soundfile would print and forget."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -68,12 +83,12 @@ class ErrorTrackingFile:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Around calls of libsndfile: lets Ctrl-C out that came while it was asking for bytes.
+        """Wrap calls of libsndfile: re-raises a KeyboardInterrupt swallowed inside its callbacks.
 
-        One that comes in soundfile's part of the way is told to a hook of Python's only.
+        If it comes in soundfile's own lines of a callback, only sys.unraisablehook learns of it.
         """
         before = sys.unraisablehook
-        is_main = threading.current_thread() is threading.main_thread()  # only there it comes
+        is_main = threading.current_thread() is threading.main_thread()  # only it gets Ctrl-C
         try:
             if is_main:
                 sys.unraisablehook = partial(self._keep_interrupt, before)
@@ -97,10 +112,10 @@ class ErrorTrackingFile:
         try:
             self.file.seek(offset, whence)
         except (OSError, ValueError, OverflowError) as error:
-            # libsndfile asks for places that no file has where a header states a length of 2^63
+            # where a header states a length of 2^63, libsndfile seeks to impossible positions
             if isinstance(error, OSError) and error.errno != errno.EINVAL:
                 raise
-            self.file.tell()  # raises where it is the file that fails
+            self.file.tell()  # raises if the file itself fails
 
     def tell(self) -> Any:
         return self._try(self.file.tell)
@@ -113,21 +128,22 @@ class ErrorTrackingFile:
 
 
 class _ForwardSound(sf.SoundFile):
-    """Read straight on: soundfile seeks after each read, which fails in a FLAC without length."""
+    """Reads forwards only: soundfile seeks after each read, which fails in FLAC without length."""
 
     def seekable(self) -> bool:
         return False
 
 
 def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
-    """Open what libsndfile can read, from its start. The caller closes the file.
+    """Open a file that libsndfile can read. The caller closes the file.
 
-    Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning.
+    Raises UnknownFormat, or AudioError for a file that cannot be used. Warns with CutAudioWarning
+    of a file that is shorter than its header states.
     """
     with file_errors(name):
         file = with_size(file)
     sound = sound_info(file, name)
-    if sound.is_mp3:  # open_mp3 found no frames: libsndfile would end anywhere
+    if sound.is_mp3:  # open_mp3 found no frames; libsndfile would stop anywhere
         raise UnknownFormat("no whole frames of MP3")
     _tell_if_cut(file, name, sound.n_samples / sound.sample_rate)
 
@@ -149,7 +165,11 @@ def open_sndfile(file: BinaryIO, name: str) -> AudioSource:
 
 @dataclass(frozen=True)
 class SoundInfo:
-    """What libsndfile says of a file. is_exact: n_samples is true, and seeking hits the sample."""
+    """What libsndfile reports of a file.
+
+    is_exact: n_samples is the true length, and seeking is exact to the sample.
+    speakers: the speaker that each channel feeds; empty if the file does not state it.
+    """
 
     sample_rate: int
     channels: int
@@ -157,11 +177,14 @@ class SoundInfo:
     is_exact: bool
     is_mp3: bool
     tags: Mapping[str, str]
-    speakers: tuple[str, ...]  # empty: the file does not say
+    speakers: tuple[str, ...]
 
 
 def sound_info(file: BinaryIO, name: str) -> SoundInfo:
-    """Ask libsndfile. Raises UnknownFormat, or AudioError for a layout that cannot be used."""
+    """Read the properties of a sound.
+
+    Raises UnknownFormat, or AudioError for a number of channels or a rate that cannot be used.
+    """
     with _sound_file(file, name) as (sound, _):
         info = SoundInfo(
             sound.samplerate,
@@ -177,7 +200,7 @@ def sound_info(file: BinaryIO, name: str) -> SoundInfo:
 
 
 def _tags(sound: sf.SoundFile) -> dict[str, str]:
-    """Those of TAGS. soundfile takes all for UTF-8, which they need not be."""
+    """The tags named in TAGS. soundfile decodes all as UTF-8, which they need not be."""
     tags = sound.copy_metadata()
     for name, text in tags.items():
         if "\ufffd" in text:
@@ -187,7 +210,7 @@ def _tags(sound: sf.SoundFile) -> dict[str, str]:
 
 
 def _speakers(sound: sf.SoundFile) -> tuple[str, ...]:
-    """What a WAVE, W64 or CAF file says its channels feed, where that makes sense."""
+    """The speakers that a WAVE, W64 or CAF file states; empty if they make no sense."""
     if sound.format not in SPEAKER_FORMATS:
         return ()
     numbers = sf._ffi.new("int[]", sound.channels)
@@ -219,7 +242,7 @@ def _tell_if_cut(file: BinaryIO, name: str, there_s: float) -> None:
 
 @contextmanager
 def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, ErrorTrackingFile]]:
-    """Open from the start. Not by name: libsndfile takes text in a .au for headerless audio."""
+    """Open from the start. Not by name: libsndfile reads text named .au as headerless audio."""
     recorded = ErrorTrackingFile(file)
     recorded.seek(0)
     try:
@@ -229,7 +252,7 @@ def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Error
         reason = recorded.error or error.error_string.rstrip(".")
         if recorded.error:
             raise AudioError(f"{name}: cannot be read: {reason}") from error
-        if "possibly a pipe" in str(reason):  # as libsndfile says where libmpg123 finds no MP3
+        if "possibly a pipe" in str(reason):  # libsndfile's words where libmpg123 finds no MP3
             reason = "Format not recognised"
         raise UnknownFormat(reason) from error
     with sound:
@@ -237,19 +260,20 @@ def _sound_file(file: BinaryIO, name: str) -> Iterator[tuple[sf.SoundFile, Error
 
 
 def decoded(file: BinaryIO, name: str, start: int = 0, n_before: int = 0) -> Iterator[Samples]:
-    """Decode a sound from sample `start` to its end. n_before: samples of others before it.
+    """Decode a sound from sample `start` to its end, as blocks (n_samples, channels).
 
+    n_before: samples of earlier sounds, which count in the positions that messages name.
     Raises AudioError where that cannot be done.
     """
     with _sound_file(file, name) as (sound, recorded):
-        if start or sound.format == "OGG":  # Opus that begins later than 0 is not in place before
+        if start or sound.format == "OGG":  # places Opus that does not begin at 0
             _seek(sound, recorded, name, start)
-        # FLAC states its exact length, or none; what is behind it is no sound
+        # FLAC states its exact length or none; bytes behind it are no sound
         is_true = sound.format == "FLAC" and sound.frames < UNKNOWN_LENGTH
         n_left = sound.frames - start if is_true else UNKNOWN_LENGTH
         position = n_before + start
         while True:
-            # small pieces first: often no more than a few are wanted
+            # small pieces first: callers often want only a few
             n_wanted = min(n_left, max(FIRST_SAMPLES, position - n_before - start), BLOCK_SAMPLES)
             block = _next_block(sound, recorded, name, position, n_wanted)
             if not len(block):
@@ -258,7 +282,7 @@ def decoded(file: BinaryIO, name: str, start: int = 0, n_before: int = 0) -> Ite
             position += len(block)
             n_left -= len(block)
         if is_true and n_left > 0:
-            raise _damaged(name, sound, position, f"{sound.frames} samples were promised")
+            raise _damaged(name, sound, position, f"its header states {sound.frames} samples")
 
 
 def _seek(sound: sf.SoundFile, recorded: ErrorTrackingFile, name: str, start: int) -> None:

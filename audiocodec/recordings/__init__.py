@@ -1,14 +1,13 @@
-"""Which recordings there are, and any part of them: the same for every command.
+"""Lists recordings and reads any part of them, in the same way for every command.
 
     recording    a Recording: a sound file, a member of a tar, or an excerpt of either
     listing      the recordings of a folder, a sound file, a manifest or a tar
-    folders      what a folder holds, and what in it was not used
+    folders      the files of a folder, and a warning of those that were not used
     manifests    tables that name recordings
-    tars         members of a tar, by their places
+    tars         the members of a tar, by their positions
     opening      a recording as an AudioSource, of which any part can be read
 
-Names are imported from where they lie when they are first used: token files need none of it but
-tars.
+Names are imported from these modules at first use: token files need only tars.
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""What a folder holds, for every command alike: files in a fixed order, and what was not used."""
+"""Lists the files of a folder in a fixed order, and warns of those that were not used."""
 
 import os
 import warnings
@@ -20,13 +20,13 @@ from audiocodec.recordings.unused import (
 )
 
 MEDIA = "sound or video file"
-METADATA_FOLDERS = (".git", "__MACOSX")  # which programs keep for themselves
+METADATA_FOLDERS = (".git", "__MACOSX")  # folders of programs, not of people
 
 
 def sound_files(folder: Path) -> Iterator[Path]:
     """Yield the files under `folder` that can be read as audio, judged by their suffix.
 
-    What looks like sound or video and cannot be used is told. The rules are those of files_in.
+    Warns of sound and video files that cannot be used. The rules are those of files_in.
     """
     return files_in(folder, readable_suffixes(), MEDIA_SUFFIXES)
 
@@ -36,12 +36,12 @@ def files_in(
 ) -> Iterator[Path]:
     """Yield the ordinary files under `folder` that end in one of `suffixes`, in a fixed order.
 
-    suffixes: in lower case, with the dot; files may have them in any case. similar: of sound and
-    video that only PyAV reads, where it is not installed.
+    suffixes: in lower case, with the dot; those of files match in any case. similar: suffixes of
+    sound and video that need PyAV.
     The files of a folder come first, then its subfolders, each by name. Links are followed, but no
-    folder is walked twice. Names that begin with a dot are hidden: such files, and what such
-    folders hold, are not used. Neither is what is no ordinary file: a named pipe, for one, would
-    wait for ever for somebody to write.
+    folder is walked twice. Names that begin with a dot are hidden: such files, and those in
+    such folders, are not used. Only ordinary files are: opening a named pipe, for example, would
+    wait forever for a writer.
     Warns at the end, in one line with UnusedFilesWarning, of files that end in `suffixes` or
     `similar` and were not used, and of subfolders that cannot be read.
     Raises AudioError where `folder` itself cannot be read.
@@ -63,8 +63,8 @@ def files_in(
 def _walked(folder: Path, unreadable: list[str]) -> Iterator[tuple[Path, str]]:
     """Every file under a folder, with the reason why it cannot be used, or "".
 
-    Hidden folders come last: what also has a visible name is found there. Subfolders that cannot
-    be read are added to `unreadable`.
+    Hidden folders come last, so that a folder with a visible name too is found under that.
+    Subfolders that cannot be read are added to `unreadable`.
     """
     seen: set[str] = set()
     visible, hidden = [folder], list[Path]()
@@ -104,12 +104,12 @@ def _entries(parent: Path) -> tuple[list[os.DirEntry[str]], list[os.DirEntry[str
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
-    except OSError:  # a link that leads to itself
+    except OSError:  # a link to itself
         return False
 
 
 def _reason(entry: os.DirEntry[str]) -> str:
-    """Why a file cannot be used; "" where nothing is against it."""
+    """Why a file cannot be used; "" if it can."""
     if is_hidden(entry.name):
         return HIDDEN
     try:

@@ -29,11 +29,11 @@ MAX_SIDECAR_BYTES = 2**20
 def recordings_in(path: Path) -> Iterator[Recording]:
     """List a folder with its subfolders, a sound file, a manifest or a tar, in a fixed order.
 
-    Manifests are .csv, .jsonl and .parquet; tars .tar, .tar.gz and .tgz, as webdataset has them:
-    X.json belongs to X.flac. The class of a recording is what the manifest or that JSON says; of a
-    file in a folder or tar, the first folder in it, else the name of the folder or tar itself.
-    No sound file is opened; what is wrong with one recording becomes its `problem`. What looks
-    like input and is not used is told, see folders.files_in.
+    Manifests are .csv, .jsonl and .parquet; tars are .tar, .tar.gz and .tgz in the layout of
+    webdataset, where X.json describes X.flac. The class of a recording is the one that the manifest
+    or that JSON states; otherwise the first folder within the folder or tar, or else the name of
+    the folder or tar itself. No sound file is opened; what is wrong with one recording becomes its
+    `problem`. Warns of files that look like input and are not used, see folders.files_in.
     Raises AudioError for an input that is none of these, or holds no sound files.
     """
     if path.is_dir():
@@ -65,7 +65,7 @@ def _in_folder(folder: Path) -> Iterator[Recording]:
 
 
 def _class_of(name: str, otherwise: str) -> str:
-    """The first folder of a name within a folder or tar."""
+    """The first folder of a name within a folder or tar; `otherwise` if there is none."""
     folder, slash, _ = name.removeprefix("./").partition("/")
     return folder if slash else otherwise
 
@@ -74,19 +74,19 @@ def _class_of(name: str, otherwise: str) -> str:
 
 
 def open_tar(path: Path) -> BinaryIO:
-    """The bytes of a tar itself, whether it is compressed or not. Raises OSError."""
+    """Open a tar, which is decompressed on reading if need be. Raises OSError."""
     if is_compressed(path):
         return gzip.open(path, "rb")  # type: ignore[return-value]
     return open(path, "rb")
 
 
 def is_compressed(path: Path) -> bool:
-    """Whether a tar can only be read from its start."""
+    """Whether a tar is compressed, and so can only be read from its start."""
     return not path.name.lower().endswith(".tar")
 
 
 def _in_tar(path: Path) -> Iterator[Recording]:
-    """Sound files of a tar; where it is damaged, the last recording says so."""
+    """Yield the sound files of a tar; if it is damaged, the last recording has that problem."""
     found, unused = False, UnusedFiles(path)
     try:
         with open_tar(path) as file:
@@ -106,7 +106,7 @@ def _in_tar(path: Path) -> Iterator[Recording]:
 def _in_sample(
     path: Path, file: BinaryIO, sample: list[Member], unused: UnusedFiles
 ) -> Iterator[Recording]:
-    """The sound files of one key, each with what the JSON of that key says."""
+    """Yield the sound files of one key, each with the columns in the JSON file of that key."""
     sounds = [one for one in sample if _is_usable(one.name, unused)]
     sidecar = next((one for one in sample if one.name == f"{one.key}.json"), None)
     columns: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def _in_sample(
 
 
 def _is_usable(name: str, unused: UnusedFiles) -> bool:
-    """Whether a member is a sound file, as files in folders are; others that look so are noted."""
+    """Whether a member is a usable sound file, by the rules for folders; notes unused ones."""
     suffix = os.path.splitext(name)[1].lower()
     parts = name.split("/")
     if suffix not in MEDIA_SUFFIXES or parts[-1].startswith(METADATA_PREFIX):

@@ -1,7 +1,7 @@
-"""Manifests: tables that name recordings, as CSV with a header, JSONL or Parquet.
+"""Reads manifests: tables of recordings, as CSV with a header, JSONL or Parquet.
 
-Every row has a path (or file) relative to the manifest. It may have start and duration, in
-seconds, of an excerpt; class; group (or package); and any other columns.
+Every row has a path (or file) relative to the manifest. It may have the start and duration of an
+excerpt in seconds, a class, a group (or package), and any other columns.
 """
 
 import csv
@@ -23,17 +23,17 @@ EXCERPT = ("start", "duration")
 def recordings_in_manifest(manifest: Path) -> Iterator[Recording]:
     """Yield the recordings of a manifest, in order.
 
-    A row whose excerpt makes no sense is a recording with a problem. A manifest may state start
-    and duration of a row; they are its last columns then, as numbers.
-    Raises AudioError for a manifest that cannot be read, or a row without path; ArgumentError where
-    Parquet needs a package.
+    A row with an invalid excerpt gives a recording with a problem. Start and duration, where a row
+    has them, become its last columns, as numbers.
+    Raises AudioError for a manifest that cannot be read, or a row without path; ArgumentError if a
+    package for Parquet is missing.
     """
     for row in _rows(manifest):
         name = str(row["path"])
         path = Path(os.path.join(manifest.parent, name))
         kind, group = _text(row, "class"), _text(row, "group") or _text(row, "package")
         try:
-            if any(row.pop(None, ())):  # where csv.DictReader puts cells without a column
+            if any(row.pop(None, ())):  # csv.DictReader puts cells without a column there
                 raise ValueError("has more cells than there are columns")
             excerpt = _excerpt(row)
         except ValueError as error:
@@ -110,7 +110,7 @@ def _parquet_rows(manifest: Path) -> Iterator[dict[str, Any]]:
 
 
 def _without_nan(row: dict[str, Any]) -> dict[str, Any]:
-    """pandas writes NaN for what is missing."""
+    """Remove NaN from start and duration, which pandas writes for missing values."""
     return {key: value for key, value in row.items() if value == value or key not in EXCERPT}
 
 
@@ -125,7 +125,7 @@ def _text(row: Mapping[Any, Any], key: str) -> str:
 
 
 def _excerpt(row: Mapping[Any, Any]) -> dict[str, float]:
-    """Start and duration, those that are there. Raises ValueError for times that make no sense."""
+    """Start and duration, where a row has them. Raises ValueError for impossible times."""
     times = {key: _seconds(row, key) for key in EXCERPT}
     if times["duration"] == 0:
         raise ValueError("its duration is 0")

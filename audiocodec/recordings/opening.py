@@ -1,4 +1,4 @@
-"""Opens a recording, as open_audio does: a file, a member of a tar, or an excerpt of either."""
+"""Opens a recording as an AudioSource: a file, a member of a tar, or an excerpt of either."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ from audiocodec.recordings.recording import Recording
 from audiocodec.recordings.tars import Member, Section
 from audiocodec.recordings.unused import NOT_ORDINARY
 
-MAX_MEMBER_BYTES = 2**32  # of a sound file in a tar: as many as a wav can have
+MAX_MEMBER_BYTES = 2**32  # of a sound file in a tar: the limit of wav files
 
 
 @contextmanager
@@ -27,7 +27,8 @@ def open_recording(recording: Recording, track: int | None = None) -> Iterator[A
     """Open the audio of a recording; of an excerpt, only that part is read.
 
     track: which audio track of a video, from 1; the first by default.
-    Raises AudioError for what cannot be used. Nothing is extracted to where a tar says.
+    Raises AudioError for a recording that cannot be used, OutputError where a compressed tar cannot
+    be unpacked to a temporary file. Paths within a tar are never written to.
     """
     if recording.problem:
         raise AudioError(f"{recording.source}: {recording.problem}")
@@ -38,9 +39,9 @@ def open_recording(recording: Recording, track: int | None = None) -> Iterator[A
 
 
 def problem_of(path: Path) -> str | None:
-    """Why a file cannot be opened, as far as is known without opening it.
+    """Why a file cannot be opened, as far as one can tell without opening it; None if it can.
 
-    A named pipe would wait for ever for somebody to write.
+    Opening a named pipe would wait forever for a writer.
     """
     if path.is_file():
         return None
@@ -49,7 +50,7 @@ def problem_of(path: Path) -> str | None:
 
 @contextmanager
 def _opened(recording: Recording, track: int | None) -> Iterator[AudioSource]:
-    """All of the sound file."""
+    """Open the whole sound file of a recording."""
     if recording.member is None:
         with open_audio(recording.path, track=track) as audio:
             yield audio
@@ -81,7 +82,7 @@ def _tar(recording: Recording) -> BinaryIO:
 
 
 def _unpack(source: Section, target: IO[bytes]) -> None:
-    """Copy a member of a compressed tar, in which nobody can go back."""
+    """Copy a member of a compressed tar, which cannot be read backwards."""
     while piece := _piece(source):
         try:
             target.write(piece)
@@ -102,7 +103,7 @@ _open_tars = threading.local()  # of this process and thread
 
 
 def _compressed_tar(recording: Recording) -> BinaryIO:
-    """A compressed tar, left open: what follows in it is then found without unpacking it anew."""
+    """Open a compressed tar and keep it open, so that later members need no new decompression."""
     key = os.getpid(), recording.path
     if getattr(_open_tars, "key", None) != key:
         if hasattr(_open_tars, "key"):
@@ -114,7 +115,7 @@ def _compressed_tar(recording: Recording) -> BinaryIO:
 
 
 def _excerpt(audio: AudioSource, recording: Recording) -> AudioSource:
-    """That part of the audio, as audio of its own."""
+    """The excerpt as an AudioSource of its own."""
     first = round(recording.start * audio.sample_rate)
     last = None
     if recording.duration is not None:

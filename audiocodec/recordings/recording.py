@@ -8,17 +8,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as a folder, a manifest or a tar names it. Making one opens no file.
+    """A recording that a folder, a manifest or a tar lists. Its file is not opened.
 
-    id: the same in every listing of the same input: its path within a folder or a tar, or as the
-        manifest has it, with the start of the excerpt.
-    source: what to call it in messages. path: the file to open, a sound file or a tar.
-    member: the sound file within the tar, if it is one; offset, n_bytes: where it lies there,
-        unpacked.
+    id: the same in every listing of the same input: the path within the folder or tar, or the one
+        in the manifest, with the start of the excerpt.
+    source: its name in messages. path: the file to open, a sound file or a tar.
+    member: the name of the sound file in the tar, if path is one; offset, n_bytes: its position
+        in the decompressed tar.
     start, duration: of the excerpt, in seconds; without duration it goes to the end.
-    kind: its class, as speech or music; group: a part of its class; "" where neither is told.
-    columns: what the manifest, or the JSON file beside the sound in a tar, says of it.
-    problem: why it cannot be used, where listing has found that out.
+    kind: its class, such as speech or music; group: a part of the class; "" where not stated.
+    columns: what the manifest, or the JSON file beside the sound in a tar, states about it.
+    problem: why it cannot be used, if listing found a reason.
     """
 
     id: str
@@ -36,15 +36,15 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """The name of its sound file, without folders."""
+        """The file name of the sound, without folders."""
         return self.path.name if self.member is None else PurePosixPath(self.member).name
 
     @property
     def place(self) -> str:
-        """Where it lies, for messages: the path of its file, or of the tar and the member in it."""
+        """The path of its file, or of the tar and the member in it; for messages."""
         return str(self.path) if self.member is None else f"{self.path}/{self.member}"
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is all of its sound file."""
+        """Whether it is the whole sound file rather than an excerpt."""
         return self.start == 0 and self.duration is None

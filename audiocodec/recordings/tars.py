@@ -1,4 +1,4 @@
-"""Members of a tar, by their places: nothing is extracted, and no header is believed."""
+"""Finds the members of a tar and their positions; extracts nothing and trusts no header."""
 
 import tarfile
 import zlib
@@ -12,12 +12,12 @@ MAX_HEADER_BYTES = 2**16  # of a long name or a pax header; tarfile itself has n
 
 
 class TarError(Exception):
-    """Why a tar cannot be read; the caller says which."""
+    """Why a tar cannot be read; the caller adds which one."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A file in a tar: where its bytes lie in the (unpacked) tar, and how many there are."""
+    """A file in a tar: its position in the (decompressed) tar, and its size."""
 
     name: str
     offset: int
@@ -25,7 +25,7 @@ class Member:
 
     @property
     def key(self) -> str:
-        """What members of one sample share: the name up to the first dot behind its folders."""
+        """What members of one sample share: their name up to the first dot behind the folders."""
         folder, slash, base = self.name.rpartition("/")
         return folder + slash + base.split(".", 1)[0]
 
@@ -33,20 +33,20 @@ class Member:
 def members(file: BinaryIO) -> Iterator[Member]:
     """Yield the ordinary files of a tar, in order; links, folders and devices are left out.
 
-    The caller may move the position of `file` meanwhile. Raises TarError where the tar is damaged.
+    The caller may seek in `file` between members. Raises TarError where the tar is damaged.
     """
     last = -1
     try:
         tar = tarfile.TarFile(fileobj=_BoundedFile(file), mode="r")  # type: ignore[arg-type]
         while (found := tar.next()) is not None:
-            if found.offset <= last or found.size < 0:  # would go round for ever
-                raise TarError("a member lies before another that it follows")
+            if found.offset <= last or found.size < 0:  # would loop forever
+                raise TarError("a member lies before the one that it follows")
             last = found.offset
             tar.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
             if found.isreg() and not found.issparse():
                 yield Member(found.name, found.offset_data, found.size)
         file.seek(tar.offset)
-        if any(file.read(tarfile.BLOCKSIZE)):  # where tarfile stops without a word
+        if any(file.read(tarfile.BLOCKSIZE)):  # tarfile stops there without an error
             raise TarError("a header is damaged")
     except _ERRORS as error:
         reason = getattr(error, "strerror", None) or error
@@ -65,7 +65,7 @@ _ERRORS = (
 
 
 class _BoundedFile:
-    """A file for tarfile, which would read as much at once as a header says."""
+    """Limits each read: tarfile would read as many bytes at once as a header states."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
@@ -73,12 +73,12 @@ class _BoundedFile:
 
     def read(self, n_bytes: int = -1) -> bytes:
         if not 0 <= n_bytes <= MAX_HEADER_BYTES:
-            raise TarError(f"a header says it has {n_bytes} bytes")
+            raise TarError(f"a header states a length of {n_bytes} bytes")
         return self.file.read(n_bytes)
 
 
 class Section:
-    """Part of a file, as a file of its own that is called `name`."""
+    """The bytes of a member, as a file called `name`."""
 
     def __init__(self, file: Any, member: Member, name: str) -> None:
         self.name = name

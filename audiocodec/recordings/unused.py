@@ -1,8 +1,8 @@
-"""What looks like a recording and was not used: told once, with the reasons and the first names."""
+"""Warns once of files that look like recordings and were not used, with reasons and first names."""
 
 import warnings
 
-NAMES = 3  # how many are given for each reason
+NAMES = 3  # named for each reason
 HIDDEN = "hidden"
 NOT_ORDINARY = "not an ordinary file"
 DANGLING = "a link that leads nowhere"
@@ -19,14 +19,14 @@ class UnusedFiles:
 
     def __init__(self, place: object) -> None:
         self.place = place
-        self._names: dict[str, list[str]] = {}  # of each reason
+        self._names: dict[str, list[str]] = {}  # by reason
 
     def add(self, name: str, reason: str) -> None:
-        """A file, by its name within the place, was not used for this reason."""
+        """Note a file, by its name within the place, and the reason why it was not used."""
         self._names.setdefault(reason, []).append(name)
 
     def tell(self, kind: str) -> None:
-        """Warn with UnusedFilesWarning in one line, if there are any; kind: as ".dac file"."""
+        """Warn of the files, if any, in one line; kind: what they are, such as ".dac file"."""
         if not self._names:
             return
         reasons = "; ".join(f"{reason}: {first(names)}" for reason, names in self._names.items())
@@ -37,11 +37,11 @@ class UnusedFiles:
 
 
 def first(names: list[str]) -> str:
-    """The first few of the names, and how many more there are."""
+    """The first few names, and the number of the others."""
     more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
     return ", ".join(names[:NAMES]) + more
 
 
 def is_hidden(name: str) -> bool:
-    """Whether the name of a file or folder begins with a dot, as those that are not shown do."""
+    """Whether the name of a file or folder begins with a dot."""
     return name.startswith(".") and name not in (".", "..")
