@@ -178,7 +178,7 @@ def _place(name: str, target: Path, overwrite: bool) -> AbstractContextManager[B
         raise OutputError(f"{name}: is a folder, not a file to write")
     if not overwrite and not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)):
         raise OutputExists(name)
-    # /dev/stdout and the like may lead to a file without a name, or an old one
+    # /dev/stdout and the like may lead to a file without a name, or a deleted one
     if stat.S_ISREG(mode) and is_same_file(name, target):
         return _renamed(name, target, overwrite)
     return _written_through(name)
