@@ -92,7 +92,7 @@ class _OutputFormat:
         if rates and self.sample_rate not in rates:
             raise ArgumentError(
                 f"{self.name}: {self.subtype} cannot hold {self.channels} channel(s) at "
-                f"{self.sample_rate} Hz, only at {', '.join(map(str, rates))} Hz; rate=48000 "
+                f"{self.sample_rate} Hz: it allows {', '.join(map(str, rates))} Hz; rate=48000 "
                 "(--rate 48000) converts the sound"
             )
 
