@@ -5,7 +5,25 @@
     codec.compress("speech.wav", "speech.dac")
     codec.decompress("speech.dac", "speech_decoded.wav")
 
-Names are loaded when first used, so that importing the package does not import torch.
+The way of a waveform, one package per stage; decompressing goes through them in reverse:
+
+    audio       reads, resamples, measures and writes sound
+    model       the networks: encoder, residual quantizer, decoder (arXiv 2306.06546)
+    engine      runs the networks block by block, with the result of one whole pass
+    container   the .dac file: FORMAT.md, header, entropy coding, reader and writer
+    codec       Codec, which joins the stages; its halves are compression and decompression
+
+Around them:
+
+    weights     finds, loads and stores models; holds the built-in one
+    recordings  lists the recordings in folders, manifests and tars, and reads parts of them
+    tokens      token shards, datasets, patterns and editing, for generative models
+    export      ONNX files
+    lab         trains, evaluates and times codecs; only cli imports it
+    cli         the command `audiocodec`, one module per subcommand
+
+errors, validation, files, threads and workers serve all of them. Public names are loaded when
+first used, so that importing the package does not import torch.
 """
 
 from importlib import import_module

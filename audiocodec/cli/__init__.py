@@ -1,7 +1,7 @@
-"""The command `audiocodec`: one module a subcommand, each bound with argbind.
+"""The command `audiocodec`: one module per subcommand, each bound with argbind.
 
-Torch is imported only inside the commands that need it, so that --help answers at once; argbind
-only when Ctrl-C is already watched for.
+Torch is imported only inside the commands that need it, so that --help answers at once; argbind is
+imported after the signal handlers are set, so that Ctrl-C is handled meanwhile.
 """
 
 import io
@@ -20,30 +20,30 @@ from audiocodec.threads import set_default_threads
 COMMANDS = {
     "encode": "compress sound files to .dac files",
     "decode": "turn .dac files back into sound",
-    "info": "say what a .dac file holds, and whether it is intact; or what runs here",
+    "info": "describe a .dac file and check that it is intact, or describe this installation",
     "tokenize": "encode a corpus to shards of tokens for generative models",
     "crop": "cut a part out of a .dac file, without a model",
-    "concat": "write .dac files as one, one after the other",
-    "splice": "put a part of one .dac file into another, or in place of a part of it",
+    "concat": "join .dac files to one, without a model",
+    "splice": "insert a part of one .dac file into another, or replace a part",
     "truncate": "keep the first codebooks of .dac files or shards of tokens",
-    "compare": "say whether two .dac files or shards hold the same tokens, and what differs",
+    "compare": "compare two .dac files or shards of tokens",
     "train": "train a model, by the paper's recipe or another",
-    "evaluate": "measure a model beside other codecs, and make a page to listen on",
+    "evaluate": "measure a model beside other codecs, and write a page for listening",
     "export": "write a model's encoder and decoder as ONNX files",
-    "models": "list the built-in model and those known on the hub",
+    "models": "list the built-in model and the known models on the hub",
 }
 USAGE = (
     "usage: audiocodec COMMAND ...\n\ncommands:\n"
     + "".join(f"  {name:10}{text}\n" for name, text in COMMANDS.items())
     + "\n`audiocodec COMMAND --help` says more, `audiocodec --version` which release this is."
 )
-TROUBLE = {"compare": 2}  # the status of a failure, as of cmp and diff; of the others it is 1
+TROUBLE = {"compare": 2}  # exit status of an error, as for cmp and diff; 1 for other commands
 
 
 def main() -> NoReturn:
-    """Run a command and leave with its exit status; a failure is told on standard error.
+    """Run a command and exit with its status; an error is one line on standard error.
 
-    0; 1 for a failure, of `compare` 2; 130 after Ctrl-C, `kill` or with the terminal closed.
+    Exit status: 0; 1 for an error, 2 with `compare`; 130 after Ctrl-C, `kill` or a closed terminal.
     """
     debug, trouble = "--debug" in sys.argv, TROUBLE.get("".join(sys.argv[1:2]), 1)
     interrupts = Interrupts()
@@ -59,7 +59,7 @@ def main() -> NoReturn:
         status = _failed(str(error), debug, trouble)
     except BrokenPipeError:
         status = _failed("the other end of the pipe was closed", debug, trouble)
-    except OSError as error:  # of other files than these, modules make errors of their own
+    except OSError as error:  # of a standard stream: for files, modules raise a CodecError
         where = error.filename or "standard input or output"
         status = _failed(f"{where}: {error.strerror or error}", debug, trouble)
     except Exception as error:
@@ -92,7 +92,7 @@ def _failed(message: str, debug: bool, status: int) -> int:
 
         traceback.print_exc()
     say(message)
-    if sys.stdout:  # the interpreter would complain about what it cannot write when it ends
+    if sys.stdout:  # otherwise the interpreter reports what it cannot write when it exits
         try:
             sys.stdout.flush()
         except OSError:
@@ -101,17 +101,17 @@ def _failed(message: str, debug: bool, status: int) -> int:
 
 
 def _settle() -> None:
-    """Standard streams that lose nothing and take no file's place; what is not ours in one line."""
-    for number in range(3):  # of a closed one, the next file would take the number
+    """Set up standard streams, warnings, environment and threads for a command."""
+    for number in range(3):  # the next file opened would take the number of a closed one
         try:
             os.fstat(number)
         except OSError:
             os.open(os.devnull, os.O_RDWR)
-    # under PYTHONUNBUFFERED a pipe would take a part of what is written, and say so to nobody
+    # under PYTHONUNBUFFERED a write to a pipe may be partial, and print does not notice
     if sys.stdout and isinstance(sys.stdout.buffer, io.RawIOBase):
         sys.stdout = io.TextIOWrapper(io.BufferedWriter(sys.stdout.buffer))
     if sys.stdout:
         sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     warnings.formatwarning = lambda message, *_: f"audiocodec: {printable(str(message))}\n"
-    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # our one line says what went wrong
-    set_default_threads()  # ahead of torch
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")  # our own line reports the error
+    set_default_threads()  # before torch is imported

@@ -1,7 +1,7 @@
-"""argbind, with what a shell user expects: dashes, operands anywhere, no unknown flags.
+"""Parses command lines for argbind: dashes in flags, operands anywhere, no unknown flags.
 
-argbind's own reading of the command line is not used: it passes over unknown flags, and its
---args.load executes what a YAML file says.
+argbind's own parser is not used: it ignores unknown flags, and its --args.load can execute code
+from a YAML file.
 """
 
 from argparse import SUPPRESS, Action, ArgumentParser, Namespace, RawDescriptionHelpFormatter
@@ -14,16 +14,18 @@ import argbind
 from audiocodec.cli.configuration import LOAD, settings_of
 from audiocodec.errors import ArgumentError
 
-OPTIONAL_OPERANDS = ("output", "data", "model", "file")  # "" where left out
-SEVERAL_OPERANDS = ("inputs",)  # the last operand: all words that are left; words_of parts them
-SEVERAL: dict[str, Callable[[str], bool]] = {  # flags of several words, and what these must be
+OPTIONAL_OPERANDS = ("output", "data", "model", "file")  # "" if left out
+SEVERAL_OPERANDS = ("inputs",)  # the last operand: takes all remaining words; see words_of
+SEVERAL: dict[str, Callable[[str], bool]] = {  # flags of several words, and which words fit
     "codebooks": str.isdecimal,
     "ratings": bool,
 }
-JOINT = "\0"  # argbind knows no lists; no word of a command line holds this
+JOINT = "\0"  # joins several words to one, since argbind has no lists; never part of a word
 
-GIVEN: ContextVar[tuple[str, ...]] = ContextVar("GIVEN", default=())  # flags of the command line
-CONFIGURED: ContextVar[tuple[str, ...]] = ContextVar("CONFIGURED", default=())  # of --args.load
+GIVEN: ContextVar[tuple[str, ...]] = ContextVar("GIVEN", default=())  # flags given by the user
+CONFIGURED: ContextVar[tuple[str, ...]] = ContextVar(
+    "CONFIGURED", default=()
+)  # flags from --args.load
 
 
 class _Parser(ArgumentParser):
@@ -34,9 +36,9 @@ class _Parser(ArgumentParser):
 def parse(command: Callable[..., int], name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one bound command and run it; returns its exit status.
 
-    Operands and flags may come in any order; after "--" everything is an operand. Where flags
-    come from several functions, --args.load names a YAML file of them. Raises ArgumentError for
-    arguments that do not fit.
+    Operands and flags may come in any order; after "--" everything is an operand. A command whose
+    flags belong to several functions also has --args.load, which names a YAML file of flags.
+    Raises ArgumentError for unknown flags, missing operands and unusable values.
     """
     actions = [a for a in argbind.build_parser(group=[name])._actions if _is_ours(a)]
     operands = [action for action in actions if not action.option_strings]
@@ -71,7 +73,7 @@ def words_of(value: str) -> list[str]:
 
 
 def _swallowed(flags: Namespace) -> list[str]:
-    """Operands that a flag has taken for words of its own, as CLIPS in --codebooks 1 9 CLIPS."""
+    """Takes back operands that a flag of several words took, as CLIPS in --codebooks 1 9 CLIPS."""
     operands = []
     for name, fits in SEVERAL.items():
         words = getattr(flags, name, None)
@@ -83,7 +85,7 @@ def _swallowed(flags: Namespace) -> list[str]:
 
 
 def _add_flags(parser: ArgumentParser, actions: list[Action]) -> None:
-    """Under the first line of their function's documentation, if there is more than one."""
+    """Adds flags; those of several functions are grouped under the docstrings' first lines."""
     by_function: dict[str, list[Action]] = {}
     for action in actions:
         text = getattr(action.container, "description", None) or ""  # type: ignore[attr-defined]
@@ -94,13 +96,13 @@ def _add_flags(parser: ArgumentParser, actions: list[Action]) -> None:
             group._add_action(_dashed(action))
             if action.nargs == 0 and not action.dest.startswith("no_"):
                 _add_opposite(parser, action)
-    if len(by_function) > 1:  # so many flags that a file of them is worth while
-        text = "take flags from a YAML file; those here win, --no-FLAG clears one"
+    if len(by_function) > 1:  # enough flags for a configuration file
+        text = "read flags from a YAML file; flags given here win, --no-FLAG switches one off"
         parser.add_argument(f"--{LOAD}", default="", metavar="FILE", help=text)
 
 
 def _add_opposite(parser: ArgumentParser, action: Action) -> None:
-    """--no-FLAG, for what a configuration has set; help would be crowded by them."""
+    """--no-FLAG, to undo what a configuration file sets; left out of --help for brevity."""
     name = action.dest.replace("_", "-")
     parser.add_argument(
         f"--no-{name}", dest=action.dest, action="store_false", default=SUPPRESS, help=SUPPRESS

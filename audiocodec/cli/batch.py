@@ -1,4 +1,4 @@
-"""Files and trees of files: which input makes which output, and getting through all of them.
+"""Commands over files and folders: pairs each input with an output and processes all pairs.
 
 One bad file does not stop the others.
 """
@@ -32,7 +32,7 @@ PIPE = "-"
 
 
 @dataclass(frozen=True)
-class Job:
+class FileTask:
     """One file to read and one to write; "-" stands for standard input and output."""
 
     source: str
@@ -40,11 +40,11 @@ class Job:
 
 
 FoundIn = Callable[[Path], Iterable[Path]]
-Work = Callable[[Job, str], None]  # takes the job and its label for the progress bar
+Work = Callable[[FileTask, str], None]  # takes a task and its label for the progress bar
 
 
 def opened(source: str) -> BinaryIO:
-    """A file that can be sought in; a pipe is copied to a temporary file. Raises ContainerError."""
+    """A seekable file; a pipe is copied to a temporary one first. Raises ContainerError."""
     if source == PIPE:
         return spooled(stdin())
     file = open_binary(source)
@@ -52,9 +52,9 @@ def opened(source: str) -> BinaryIO:
 
 
 def target_of(name: str) -> str | BinaryIO:
-    """Where to write a .dac file, whose folder is made; standard output for -.
+    """The .dac file to write, whose folder is created, or standard output for -.
 
-    Raises OutputError, and ArgumentError for a name that is not one of codes.
+    Raises OutputError, and ArgumentError for a name that does not suit a .dac file.
     """
     if name == PIPE:
         return stdout()
@@ -66,26 +66,26 @@ def target_of(name: str) -> str | BinaryIO:
 
 
 def dac_files(folder: Path) -> Iterable[Path]:
-    """The .dac files under a folder, as planned() takes it."""
+    """The .dac files under a folder: a FoundIn for planned()."""
     from audiocodec.recordings import files_in  # which imports soundfile
 
     return files_in(folder, (".dac",))
 
 
-def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> list[Job]:
-    """What there is to do for the operands of a command.
+def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> list[FileTask]:
+    """The tasks that a source and a target of a command line stand for.
 
-    found_in: lists the files of a folder. Its tree is made again under `target`, or beside the
-    sources if that is left out. No two jobs write the same file.
-    Raises CodecError if there is nothing to do.
+    found_in: lists the files of a folder. Their tree is recreated under `target`, or beside the
+    sources if it is "". No two tasks write the same file.
+    Raises CodecError for a source that does not exist or holds no such files.
     """
     if source == PIPE:
-        return [Job(PIPE, target or PIPE)]
+        return [FileTask(PIPE, target or PIPE)]
     path = Path(source)
     if not path.exists():
         raise CodecError(f"{source}: no such file or folder")
     if not path.is_dir():
-        return [Job(source, _target_of_one(path, target, new_suffix))]
+        return [FileTask(source, _target_of_one(path, target, new_suffix))]
     if target == PIPE or (target and Path(target).exists() and not Path(target).is_dir()):
         raise ArgumentError(f"{source} is a folder, so the output must be a folder too")
     files = [found.relative_to(path) for found in found_in(path)]
@@ -94,7 +94,7 @@ def planned(source: str, target: str, found_in: FoundIn, new_suffix: str) -> lis
         raise CodecError(f"{source}: holds no {kind} files")
     folder = Path(target or source)
     names = _without_collisions(files, new_suffix)
-    return [Job(str(path / f), str(folder / t)) for f, t in zip(files, names, strict=True)]
+    return [FileTask(str(path / f), str(folder / t)) for f, t in zip(files, names, strict=True)]
 
 
 def renamed(path: Path, new_suffix: str) -> str:
@@ -124,66 +124,68 @@ def _without_collisions(files: list[Path], new_suffix: str) -> list[Path]:
     return chosen if len(set(chosen)) == len(chosen) else full
 
 
-def run_all(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> int:
-    """Do every job, several at a time; returns 0, or 1 if any failed.
+def run_all(tasks: list[FileTask], work: Work, n_processes: int, debug: bool) -> int:
+    """Do every task, several at a time; returns 0, or 1 if any failed.
 
-    work: raises CodecError where it cannot do a job; a ModelError stops all jobs.
-    Raises what the job raises if there is but one.
+    work: raises CodecError where it cannot do a task; a ModelError stops all tasks.
+    A single task's errors are raised instead.
     """
     if n_processes < 1:
         raise ArgumentError(f"{n_processes} jobs; 1 or more can run at the same time")
-    if len(jobs) == 1:
-        _prepare(jobs[0])
-        work(jobs[0], Path(jobs[0].source).name)
+    if len(tasks) == 1:
+        _prepare(tasks[0])
+        work(tasks[0], Path(tasks[0].source).name)
         return 0
     if n_processes > 1:
-        failures = _in_processes(jobs, work, min(n_processes, len(jobs)), debug)
+        failures = _in_processes(tasks, work, min(n_processes, len(tasks)), debug)
     else:
-        labels = [f"{i}/{len(jobs)} {Path(job.source).name}" for i, job in enumerate(jobs, 1)]
-        failures = [_attempt(work, debug, *pair) for pair in zip(jobs, labels, strict=True)]
-    return _summed_up([failure for failure in failures if failure], len(jobs))
+        labels = [f"{i}/{len(tasks)} {Path(task.source).name}" for i, task in enumerate(tasks, 1)]
+        failures = [_attempt(work, debug, *pair) for pair in zip(tasks, labels, strict=True)]
+    return _summed_up([failure for failure in failures if failure], len(tasks))
 
 
-def _in_processes(jobs: list[Job], work: Work, n_processes: int, debug: bool) -> list[str | None]:
+def _in_processes(
+    tasks: list[FileTask], work: Work, n_processes: int, debug: bool
+) -> list[str | None]:
     form = "{n_fmt}/{total_fmt} files, {remaining} left"
-    bar = tqdm(total=len(jobs), bar_format=form, disable=None)
+    bar = tqdm(total=len(tasks), bar_format=form, disable=None)
     died = "given up: a worker process died (out of memory?); try fewer --jobs"
-    failures: dict[Job, str | None] = {job: f"{job.source}: {died}" for job in jobs}
+    failures: dict[FileTask, str | None] = {task: f"{task.source}: {died}" for task in tasks}
     pool_of = worker_pool(n_processes, threads_for_each(n_processes))
-    # a pool that is broken is left before it is told of: what waits for it might wait for ever
+    # leave a broken pool before reporting it: waiting for its results could hang
     with suppress(BrokenProcessPool), bar, pool_of as pool:
-        for job, failure in each_done(pool, _attempt, jobs, work, debug):
-            failures[job] = failure
+        for task, failure in each_done(pool, _attempt, tasks, work, debug):
+            failures[task] = failure
             bar.update()
-    return [failures[job] for job in jobs]
+    return [failures[task] for task in tasks]
 
 
-def _attempt(work: Work, debug: bool, job: Job, label: str = "") -> str | None:
-    """Do a job; returns what went wrong, in one line."""
+def _attempt(work: Work, debug: bool, task: FileTask, label: str = "") -> str | None:
+    """Do a task; returns an error message of one line, or None."""
     try:
-        _prepare(job)
-        work(job, label)
-    except ModelError:  # no other file would fare better
+        _prepare(task)
+        work(task, label)
+    except ModelError:  # it would fail for every file
         raise
-    except Exception as error:  # a defect of ours must not stop the other files either
+    except Exception as error:  # a bug must not stop the other files either
         if debug:
             traceback.print_exc()
         known = isinstance(error, CodecError)
         reason = str(error) if known else f"unexpected {type(error).__name__}: {error}"
-        return reason if reason.startswith(job.source) else f"{job.source}: {reason}"
+        return reason if reason.startswith(task.source) else f"{task.source}: {reason}"
     return None
 
 
-def _prepare(job: Job) -> None:
-    if job.target == PIPE:
+def _prepare(task: FileTask) -> None:
+    if task.target == PIPE:
         return
-    check_apart([job.source], job.target)
-    make_folder_for(job.target)
+    check_apart([task.source], task.target)
+    make_folder_for(task.target)
 
 
-def _summed_up(failures: list[str], n_jobs: int) -> int:
+def _summed_up(failures: list[str], n_tasks: int) -> int:
     for failure in failures:
         say(failure)
     if failures:
-        say(f"{len(failures)} of {n_jobs} files failed")
+        say(f"{len(failures)} of {n_tasks} files failed")
     return 1 if failures else 0

@@ -1,4 +1,4 @@
-"""`audiocodec compare`: whether two hold the same tokens, and what differs. Without torch."""
+"""`audiocodec compare`: whether two files hold the same tokens. Without torch."""
 
 import traceback
 from json import dumps
@@ -13,23 +13,23 @@ from audiocodec.errors import ArgumentError, CodecError
 if TYPE_CHECKING:
     from audiocodec.tokens.editing import Comparison, ShardsComparison
 
-TROUBLE = 2  # the exit status of cmp and diff where they cannot tell
+TROUBLE = 2  # exit status of an error, as for cmp and diff
 
 
 @argbind.bind(without_prefix=True, positional=True, group="compare")
 def compare(first: str, second: str, json: bool = False, debug: bool = False) -> int:
-    """Compare two .dac files, or shards of tokens. Exit status: 0 equal, 1 different, 2 trouble.
+    """Compare two .dac files or shards of tokens. Exit status: 0 equal, 1 different, 2 error.
 
     Parameters
     ----------
     first : str
-        a .dac file, a shard of tokens, a folder of shards, or - for standard input
+        .dac file, shard of tokens, folder of shards, or - for standard input
     second : str
-        another
+        .dac file, shard or folder to compare it with, or -
     json : bool
-        as one JSON object
+        print one JSON object
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if first == second == PIPE:
         raise ArgumentError("standard input can be read once; name - once")
@@ -50,7 +50,7 @@ def _found(first: str, second: str) -> "Comparison | ShardsComparison":
     kinds = {name != PIPE and editing.is_sharded(name) for name in (first, second)}
     if len(kinds) > 1:
         raise ArgumentError(
-            f"{first} and {second}: one is shards and the other is not; compare two of a kind"
+            f"{first} and {second}: only one of them holds shards; compare two of a kind"
         )
     if kinds.pop():
         return editing.compare_shards(first, second)
@@ -108,7 +108,7 @@ def _both(a: str, b: str) -> str:
 
 
 def _percent(share: float) -> str:
-    """Rounded down: what is not all is never 100 %."""
+    """Rounded down, so that 100 % means all."""
     return f"{int(share * 1000) / 10:.1f}%"
 
 

@@ -18,21 +18,21 @@ def concat(
     overwrite: bool = False,
     debug: bool = False,
 ) -> int:
-    """Write .dac files of one model as one, in their order; nothing is encoded again.
+    """Join .dac files of one model to one file, in their order; nothing is encoded again.
 
     Parameters
     ----------
     inputs : str
-        .dac files, or - for standard input
+        .dac files to read, or - for standard input
     out : str
-        the .dac file to write, or -
+        .dac file to write, or - for standard output
     gain_db : float
-        for files whose level was changed by different gains: the one that decoding takes back
-        from all; 0 leaves them at the level they were encoded at
+        gain in dB that decoding undoes, needed where files were encoded with different gains;
+        0: decode at the level of the encoded audio
     overwrite : bool
         replace a file that exists
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     from audiocodec.tokens import editing
 

@@ -1,27 +1,26 @@
-"""Flags from YAML files, for --args.load: safely read, checked, and one may build on another."""
+"""Flags from YAML files for --args.load: read safely, checked; a file may include others."""
 
 from argparse import Action
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml  # argbind brings it
+import yaml  # a dependency of argbind
 
 from audiocodec.errors import ArgumentError, one_line, quoted
 
 LOAD = "args.load"
-INCLUDE = "$include"  # as argbind writes it
+INCLUDE = "$include"  # argbind's keyword
 SHIPPED = Path(__file__).parents[1] / "lab" / "train" / "conf"
 MAX_BYTES = 2**20
-DEEPEST = 8  # includes within includes
+DEEPEST = 8  # levels of nested includes
 
 
 def settings_of(name: str, actions: Iterable[Action]) -> dict[str, Any]:
-    """Values of a configuration by flag.
+    """Values of a configuration file by flag.
 
-    name: path of a YAML file, or the name of one that is shipped, with or without .yml and folder
-    conf/. Raises ArgumentError for an unreadable file, an unknown flag or a value that does not
-    fit it.
+    name: path of a YAML file, or name of a shipped one, with or without .yml and the folder conf/.
+    Raises ArgumentError for an unreadable file, an unknown flag or a value of the wrong type.
     """
     path = _found(name)
     by_dest = {a.dest: a for a in actions if a.dest not in (LOAD, "help")}
@@ -55,7 +54,7 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
         reason = one_line(" ".join(str(error).split()))
         raise ArgumentError(f"{path}: not a readable configuration: {reason}") from error
     if not isinstance(values, Mapping) or not all(isinstance(key, str) for key in values):
-        raise ArgumentError(f"{path}: not a readable configuration: no list of `flag: value`")
+        raise ArgumentError(f"{path}: not a readable configuration: it must map flags to values")
     own = dict(values)
     included = own.pop(INCLUDE, [])
     merged: dict[str, Any] = {}
@@ -63,13 +62,13 @@ def _read(path: Path, depth: int) -> dict[str, Any]:
         raise ArgumentError(f"{path}: {INCLUDE} is {quoted(included)}; it must name files")
     for other in [included] if isinstance(included, str) else included:
         if depth == 0:
-            raise ArgumentError(f"{path}: includes go round in a circle")
+            raise ArgumentError(f"{path}: includes are circular or nested too deeply")
         merged |= _read(path.parent / str(other), depth - 1)
     return merged | own
 
 
 def _fitted(path: Path, action: Action, value: Any) -> Any:
-    """As the flag would have it; YAML takes 1e-4 for a text and 2 for a number."""
+    """The value as its flag's type; YAML reads 1e-4 as a string and 2 as an integer."""
     if action.nargs == 0:
         if isinstance(value, bool):
             return value

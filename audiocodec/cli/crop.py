@@ -21,24 +21,24 @@ def crop(
     overwrite: bool = False,
     debug: bool = False,
 ) -> int:
-    """Cut a part out of a .dac file, on boundaries of frames; nothing is encoded again.
+    """Cut a part out of a .dac file, at frame boundaries; nothing is encoded again.
 
     Parameters
     ----------
     input : str
-        a .dac file, or - for standard input
+        .dac file to read, or - for standard input
     target : str
-        a .dac file, or -
+        .dac file to write, or - for standard output
     start : float
-        seconds to skip, to the nearest frame
+        seconds to skip, rounded to the nearest frame
     duration : float
-        seconds to keep, to the nearest frame; 0: up to the end
+        seconds to keep, rounded to the nearest frame; 0: to the end
     frames : bool
-        start and duration count frames instead of seconds
+        count --start and --duration in frames instead of seconds
     overwrite : bool
         replace a file that exists
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     from audiocodec.tokens import editing
 
@@ -49,7 +49,7 @@ def crop(
 
 
 def span_of(start: float, duration: float | None, frames: bool) -> "Span":
-    """A range from flags. Raises ArgumentError for a part of a frame."""
+    """The range that flags give. Raises ArgumentError for a fraction of a frame."""
     from audiocodec.tokens.editing import Frames, Seconds
 
     if not frames:

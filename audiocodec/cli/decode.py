@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import argbind
 
 from audiocodec.cli.arguments import words_of
-from audiocodec.cli.batch import PIPE, Job, dac_files, opened, run_all
+from audiocodec.cli.batch import PIPE, FileTask, dac_files, opened, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.operands import Direction
@@ -44,41 +44,41 @@ def decode(
     Parameters
     ----------
     inputs : str
-        INPUT [OUTPUT], or several inputs: .dac files and folders of them; - for a pipe
+        INPUT [OUTPUT], or several inputs: .dac files or folders of them; - for a pipe
     out : str
-        folder for the sound files of one or several inputs; beside the inputs if left out
+        folder to write sound files to; left out: beside the inputs
     model : str
-        the model that made the codes; by default the one that the file names
+        model that made the codes; left out: the one that the file names
     revision : str
-        branch, tag or commit of a hub repository
+        branch, tag or commit of a model on the hub
     device : str
-        auto, cpu, cuda, cuda:1, mps
+        device to run on: auto, cpu, cuda, cuda:1, mps, ...
     codebooks : int
-        decode with the first ones only; 0: with all
+        number of codebooks to decode with, the first ones; 0: all
     start : float
-        seconds to skip
+        seconds to skip at the beginning
     duration : float
-        seconds to decode; 0: up to the end
+        seconds to decode; 0: to the end
     rate : int
-        sample rate of the output, Hz; 0: that of the recording (48000 for Opus, if it must be)
+        sample rate of the output in Hz; 0: that of the recording (48000 where Opus demands it)
     format : str
-        wav, flac, ogg, ...; by default that of the output's name, else wav
+        format of the sound file: wav, flac, ogg, ...; left out: that of the output's name, or wav
     subtype : str
-        of the sound file: PCM_16, PCM_24, FLOAT, VORBIS, ...
+        sample encoding of the sound file: PCM_16, PCM_24, FLOAT, VORBIS, ...
     recover : bool
-        put silence where blocks are damaged instead of giving up
+        replace damaged blocks by silence instead of giving up
     fast : bool
-        bfloat16 or TF32 where the device has them
+        compute in bfloat16 or TF32 where the device has them
     jobs : int
-        files of a folder to work on at the same time
+        number of files to work on at the same time
     overwrite : bool
         replace files that exist
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     new_suffix = f".{format or 'wav'}".lower()
     decoding = Direction("decode", dac_files, new_suffix, _check_input, _check_output)
-    todo = decoding.jobs(words_of(inputs), out)
+    todo = decoding.tasks(words_of(inputs), out)
     settings = {
         "start": start,
         "duration": duration or None,
@@ -103,7 +103,7 @@ def _check_input(name: str) -> None:
         if is_dac(file):
             return
     raise ArgumentError(
-        f"{name}: is sound by its name, and decode reads .dac files; "
+        f"{name}: is a sound file by its name, and decode reads .dac files; "
         f"`audiocodec encode {name}` makes one"
     )
 
@@ -116,17 +116,17 @@ def _check_output(source: str, name: str) -> None:
         )
     if name.lower().endswith(".dac"):
         raise ArgumentError(
-            f"{name}: sound is to be written, and .dac is the name of codes; "
+            f"{name}: is a .dac file by its name, and the output of decode is a sound file; "
             f"call it {name[:-4]}.wav, or .flac, .ogg, ..."
         )
 
 
-def _decode(loading: tuple, settings: dict, job: Job, label: str) -> None:
+def _decode(loading: tuple, settings: dict, task: FileTask, label: str) -> None:
     from audiocodec.codec import LostAudioWarning
 
-    with opened(job.source) as file:
-        codec = _codec_for(file, job.source, loading)
-        target = stdout() if job.target == PIPE else job.target
+    with opened(task.source) as file:
+        codec = _codec_for(file, task.source, loading)
+        target = stdout() if task.target == PIPE else task.target
         with told_afterwards(LostAudioWarning), progress_bar(label, codec.sample_rate) as progress:
             codec.decompress(file, target, progress=progress, **settings)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import argbind
 
 from audiocodec.cli.arguments import words_of
-from audiocodec.cli.batch import PIPE, Job, run_all
+from audiocodec.cli.batch import PIPE, FileTask, run_all
 from audiocodec.cli.messages import told_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.operands import Direction
@@ -38,36 +38,36 @@ def encode(
     Parameters
     ----------
     inputs : str
-        INPUT [OUTPUT], or several inputs: sound files and folders of them; - for a pipe
+        INPUT [OUTPUT], or several inputs: sound files or folders of them; - for a pipe
     out : str
-        folder for the .dac files of one or several inputs; beside the inputs if left out
+        folder to write .dac files to; left out: beside the inputs
     model : str
-        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to use: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     revision : str
-        branch, tag or commit of a hub repository
+        branch, tag or commit of a model on the hub
     device : str
-        auto, cpu, cuda, cuda:1, mps
+        device to run on: auto, cpu, cuda, cuda:1, mps, ...
     codebooks : int
-        use only the first ones; 0: all
+        number of codebooks to use, the first ones; 0: all
     bitrate : float
-        as many codebooks as fit into so many kbps, all channels together; 0: all
+        largest bit rate in kbps, all channels together: use as many codebooks as fit; 0: all
     track : int
-        which audio track of a video, from 1; 0: the first
+        audio track of a video to read, counted from 1; 0: the first
     no_normalize : bool
-        leave the level alone instead of bringing it to -16 LUFS
+        keep the level of the recording instead of bringing it to -16 LUFS
     fast : bool
-        bfloat16 or TF32 where the device has them; tokens may differ
+        compute in bfloat16 or TF32 where the device has them; tokens may differ
     jobs : int
-        files of a folder to work on at the same time
+        number of files to work on at the same time
     overwrite : bool
         replace files that exist
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     from audiocodec.recordings import sound_files
 
     encoding = Direction("encode", sound_files, ".dac", _check_input, _check_output)
-    todo = encoding.jobs(words_of(inputs), out)
+    todo = encoding.tasks(words_of(inputs), out)
     settings = {
         "n_codebooks": codebooks or None,
         "kbps": bitrate or None,
@@ -97,12 +97,12 @@ def _check_output(source: str, name: str) -> None:
     check_dac_name(name)
 
 
-def _encode(loading: tuple, settings: dict, job: Job, label: str) -> None:
+def _encode(loading: tuple, settings: dict, task: FileTask, label: str) -> None:
     from audiocodec.cli.loading import loaded
     from audiocodec.codec import CutAudioWarning
 
     codec = loaded(*loading)
-    source = stdin() if job.source == PIPE else job.source
-    target = stdout() if job.target == PIPE else job.target
+    source = stdin() if task.source == PIPE else task.source
+    target = stdout() if task.target == PIPE else task.target
     with told_afterwards(CutAudioWarning), progress_bar(label, codec.sample_rate) as progress:
         codec.compress(source, target, progress=progress, **settings)

@@ -1,4 +1,4 @@
-"""`audiocodec evaluate`: measure a model beside other codecs, and make a page to listen on."""
+"""`audiocodec evaluate`: measure a model beside other codecs, and write a page for listening."""
 
 import shlex
 import sys
@@ -34,36 +34,37 @@ def evaluate(
     ratings: str = "",
     debug: bool = False,
 ) -> int:
-    """Measure a model beside other codecs, and make a page to listen on.
+    """Measure a model beside other codecs, and write a page for listening.
 
     Parameters
     ----------
     data : str
-        a folder with a folder for each class, a manifest (CSV, JSONL: path, class), or a file
+        folder with a subfolder for each class, manifest (CSV, JSONL: path, class) or sound file
     model : str
-        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to use: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     out : str
-        folder for the report: index.html, results.csv, ...
+        folder to write the report to: index.html, results.csv, ...
     codebooks : str
-        how many to decode, as in 1 3 6 9; left out: a few from one to all
+        numbers of codebooks to decode with, as in 1 3 6 9; left out: a few from one to all
     baselines : str
-        of opus, mp3, aac, encodec, snac, dac, codec:MODEL; rates as in opus:6/12; "" for none
+        codecs to compare with: opus, mp3, aac, encodec, snac, dac, codec:MODEL, with rates as in
+        opus:6/12; "": none
     every : int
-        take every n-th clip
+        evaluate only every n-th clip
     seconds : float
-        longer recordings: an excerpt of so many seconds from the middle
+        length of the excerpt taken from the middle of longer recordings, in seconds
     rate : int
-        in Hz, that all are compared at
+        sample rate in Hz at which all codecs are compared
     listen : int
-        clips of each class to listen to in the report
+        number of clips per class to listen to in the report
     jobs : int
-        processes; 0: one for each core
+        number of processes; 0: one per core
     cache : str
-        folder of decoded clips and figures, that reports may share; else OUT/cache
+        folder for decoded clips and figures, which reports can share; left out: OUT/cache
     ratings : str
-        files that the listening test in OUT saved: say what they mean, and measure nothing
+        result files of the listening test in OUT to analyse; nothing is measured
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if not out:
         raise ArgumentError("give --out with a folder for the report")
@@ -105,7 +106,9 @@ def _numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(word) for word in words)
     except ValueError as error:
-        raise ArgumentError(f"--codebooks {' '.join(words)}: not like 1 3 6") from error
+        raise ArgumentError(
+            f"--codebooks {' '.join(words)}: must be whole numbers, as in 1 3 6"
+        ) from error
 
 
 def _write(folder: Path, report: "Report") -> None:

@@ -28,17 +28,17 @@ def export(
     Parameters
     ----------
     model : str
-        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to use: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     out : str
-        folder for encoder.onnx, decoder.onnx, model.json and README.md
+        folder to write encoder.onnx, decoder.onnx, model.json and README.md to
     format : str
-        onnx
+        format of the files: onnx
     revision : str
-        branch, tag or commit of a hub repository
+        branch, tag or commit of a model on the hub
     overwrite : bool
         replace files that exist
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if format not in FORMATS:
         raise ArgumentError(f"--format {format}; there is {', '.join(FORMATS)}")

@@ -1,4 +1,4 @@
-"""`audiocodec info`: what a .dac file holds, and whether it is intact. Without torch."""
+"""`audiocodec info`: describes a .dac file and checks that it is intact. Without torch."""
 
 import math
 import sys
@@ -18,7 +18,7 @@ from audiocodec.errors import ArgumentError
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file says of itself; None for what it does not say."""
+    """What a file declares about itself; None where it declares nothing."""
 
     file: str
     n_bytes: int
@@ -39,12 +39,12 @@ class Facts:
 
     @property
     def duration_s(self) -> float | None:
-        """Length of the sound."""
+        """Length of the audio in seconds."""
         return None if self.n_samples is None else self.n_samples / self.sample_rate
 
     @property
     def kbps(self) -> float | None:
-        """Bit rate of the file as it is, all bytes counted."""
+        """Bit rate of the whole file, header and index included."""
         return self.n_bytes * 8 / 1000 / self.duration_s if self.duration_s else None
 
     def as_dict(self) -> dict[str, Any]:
@@ -59,18 +59,18 @@ class Facts:
 
 @argbind.bind(without_prefix=True, positional=True, group="info")
 def info(file: str, system: bool = False, json: bool = False, debug: bool = False) -> int:
-    """Say what a .dac file holds, and whether it is intact; or what this installation runs on.
+    """Describe a .dac file and check that it is intact, or describe this installation.
 
     Parameters
     ----------
     file : str
-        a .dac file, ours or a published one, or - for standard input; none with --system
+        .dac file, ours or a published one, or - for standard input; left out with --system
     system : bool
-        print versions, device, kernels and threads instead
+        describe this installation instead: versions, device, kernels and threads
     json : bool
-        as one JSON object
+        print one JSON object
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if system == bool(file):
         raise ArgumentError("give either FILE or --system; `audiocodec info --help` says more")
@@ -158,7 +158,7 @@ def _lines(facts: Facts) -> list[str]:
 
 def _model(facts: Facts) -> str:
     if facts.model is None:
-        return "unknown: such files do not say"
+        return "unknown: such files do not name it"
     return f"{facts.model}, fingerprint {facts.fingerprint}"
 
 

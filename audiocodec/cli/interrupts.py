@@ -1,4 +1,4 @@
-"""Ctrl-C, `kill` and a closed terminal: one line, and nothing half-written is left."""
+"""Handles Ctrl-C, `kill` and a closed terminal: one line, and no half-written files."""
 
 import math
 import os
@@ -8,23 +8,23 @@ from types import FrameType
 
 from audiocodec.cli.messages import say
 
-INTERRUPTED = 130  # the exit status, as shells have it for Ctrl-C
+INTERRUPTED = 130  # exit status that shells use for Ctrl-C
 STOPPED = "interrupted; nothing half-written is left"
-QUIET_S = 1.0  # after an interrupt
+QUIET_S = 1.0  # time after an interrupt in which others are ignored
 
 
 class Interrupts:
-    """Turns these signals into KeyboardInterrupt, which cleans up on its way out.
+    """Turns these signals into KeyboardInterrupt, so that `finally` blocks clean up.
 
-    More of them within a second, of an impatient hand, do not interrupt the cleaning up; later
-    ones do. When the command is over and only Python has to end, they end it at once.
+    Repeated signals within a second do not interrupt the cleanup; later ones do. Once the command
+    is done (`ending`) and only the interpreter has to shut down, a signal exits at once.
     """
 
     def __init__(self) -> None:
         self.ending, self._last_s = False, -math.inf
 
     def watch(self) -> None:
-        """From now on; what is ignored, as under nohup, stays ignored."""
+        """Install the handlers; signals that are ignored, as under nohup, stay ignored."""
         for name in ("SIGINT", "SIGTERM", "SIGHUP"):
             number = getattr(signal, name, None)  # Windows has no SIGHUP
             if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
@@ -37,7 +37,9 @@ class Interrupts:
         self._last_s = now_s
         if self.ending:
             os._exit(INTERRUPTED)
-        if _is_loading("torch", frame):  # its C++ would abort; nothing is begun yet
+        if _is_loading(
+            "torch", frame
+        ):  # an exception in its C++ code would abort; no work has begun yet
             say(STOPPED)
             os._exit(INTERRUPTED)
         raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""Loads a model once a process, however many files follow."""
+"""Loads a model once per process, however many files follow."""
 
 from functools import lru_cache
 
@@ -8,7 +8,7 @@ from audiocodec.errors import ArgumentError, ModelError
 
 @lru_cache(maxsize=2)
 def loaded(model: str, revision: str | None, device: str, fast: bool) -> Codec:
-    """The codec of these settings. Raises ModelError, for a wrong device too."""
+    """The codec with these settings, cached. Raises ModelError, also for an unusable device."""
     precision = "fast" if fast else "exact"
     try:
         return Codec.from_pretrained(model, revision, device, precision=precision)

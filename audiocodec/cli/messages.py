@@ -1,4 +1,4 @@
-"""What the command tells people: one line at a time on standard error, safe for a terminal."""
+"""Messages on standard error: one line each, without control characters."""
 
 import sys
 import warnings
@@ -9,16 +9,16 @@ from audiocodec.errors import printable
 
 
 def say(message: str) -> None:
-    """One line on standard error, if anyone is there to read it."""
+    """Print one line on standard error, if it is open."""
     line = printable(" ".join(message.splitlines()))
-    if sys.stderr:  # print would take standard output instead
+    if sys.stderr:  # None would make print use standard output
         with suppress(OSError):
             print(f"audiocodec: {line}", file=sys.stderr)
 
 
 @contextmanager
 def told_afterwards(kind: type[Warning]) -> Iterator[None]:
-    """Say warnings of this kind when the work is done: meanwhile there is a progress bar."""
+    """Show warnings of this kind after the work, so that they do not disturb a progress bar."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", kind)
         yield

@@ -1,4 +1,4 @@
-"""`audiocodec models`: what --model can be."""
+"""`audiocodec models`: lists the models that --model knows by name."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def models(debug: bool = False) -> int:
     Parameters
     ----------
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     print(f"{'name':18}{'rate':>9}{'codebooks':>11}{'kbps':>7}  from")
     for model in KNOWN_MODELS.values():
@@ -31,7 +31,7 @@ def models(debug: bool = False) -> int:
 
 
 def revision_of(model: str, revision: str) -> str | None:
-    """The revision to load a model at. Raises ArgumentError for a model that has none."""
+    """The revision of a model to load. Raises ArgumentError for a model that has none."""
     if not revision:
         return None
     is_here = model not in KNOWN_MODELS and model and Path(model).exists()

@@ -1,4 +1,4 @@
-"""A progress bar with the real-time factor and the time left; nothing where nobody looks."""
+"""A progress bar with the real-time factor and the time left, on terminals only."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -13,7 +13,9 @@ READING = "{desc}: reading"
 BAR = "{desc}: {percentage:3.0f}%|{bar}| {n:.1f}/{total:.1f} s, {speed} real time, {remaining} left"
 
 
-class _Bar(tqdm):
+class _FileBar(tqdm):
+    """Shows the speed as a multiple of real time."""
+
     @property
     def format_dict(self) -> dict[str, Any]:
         values = super().format_dict
@@ -24,11 +26,14 @@ class _Bar(tqdm):
 
 @contextmanager
 def progress_bar(label: str, sample_rate: int) -> Iterator[Callable[[int, int], None] | None]:
-    """Yields what Codec.compress and decompress call; None without a label or a terminal."""
+    """Yields a progress callback for Codec.compress and decompress.
+
+    It takes samples done and samples in all. None without a label or a terminal.
+    """
     if not label or not sys.stderr.isatty():
         yield None
         return
-    with _Bar(
+    with _FileBar(
         total=1.0, desc=printable(label), bar_format=READING, leave=False, file=sys.stderr
     ) as bar:
 

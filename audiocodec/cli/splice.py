@@ -24,33 +24,33 @@ def splice(
     overwrite: bool = False,
     debug: bool = False,
 ) -> int:
-    """Replace a part of a .dac file by another file, or insert it; nothing is encoded again.
+    """Insert a part of one .dac file into another, or replace a part; nothing is encoded again.
 
     Parameters
     ----------
     input : str
-        a .dac file, or - for standard input
+        .dac file to read, or - for standard input
     insert : str
-        the .dac file to put into it
+        .dac file to insert a part of
     target : str
-        the .dac file to write, or -
+        .dac file to write, or - for standard output
     start : float
-        where, in seconds, to the nearest frame
+        position in INPUT in seconds, rounded to the nearest frame
     duration : float
-        seconds of INPUT that give way; 0: none, inf: all up to the end
+        seconds of INPUT to replace; 0: none, inf: to the end
     insert_start : float
         seconds of INSERT to skip
     insert_duration : float
-        seconds of INSERT to take; 0: up to its end
+        seconds of INSERT to take; 0: to its end
     frames : bool
-        starts and durations count frames instead of seconds
+        count starts and durations in frames instead of seconds
     gain_db : float
-        for files whose level was changed by different gains: the one that decoding takes back
-        from both; 0 leaves them at the level they were encoded at
+        gain in dB that decoding undoes, needed where files were encoded with different gains;
+        0: decode at the level of the encoded audio
     overwrite : bool
         replace a file that exists
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     from audiocodec.tokens import editing
 

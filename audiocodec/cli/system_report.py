@@ -20,7 +20,7 @@ KERNELS = {
 
 
 def system_facts() -> dict[str, str]:
-    """Facts by name, for a report of a fault or of a measurement. Imports torch."""
+    """Facts by name, to quote in bug reports and beside measurements. Imports torch."""
     import torch
 
     from audiocodec.engine import kernels

@@ -37,40 +37,40 @@ def tokenize(
     address: str = "",
     debug: bool = False,
 ) -> int:
-    """Encode a corpus to shards of tokens; the same command goes on where it was stopped.
+    """Encode a corpus to shards of tokens; the same command resumes a stopped run.
 
     Parameters
     ----------
     inputs : str
         folders, sound files, manifests (.jsonl, .csv, .parquet) and tars of sound files
     out : str
-        folder for the shards, errors.jsonl, and what a restart needs
+        folder for the shards, errors.jsonl and the state that resuming needs
     format : str
-        parquet, webdataset (tars of .dac files) or safetensors
+        format of the shards: parquet, webdataset (tars of .dac files) or safetensors
     model : str
-        a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to use: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     revision : str
-        branch, tag or commit of a hub repository
+        branch, tag or commit of a model on the hub
     device : str
-        auto, cpu, cuda, cuda:1, mps
+        device to run on: auto, cpu, cuda, cuda:1, mps, ...
     codebooks : int
-        use only the first ones; 0: all
+        number of codebooks to use, the first ones; 0: all
     track : int
-        which audio track of a video, from 1; 0: the first
+        audio track of a video to read, counted from 1; 0: the first
     no_normalize : bool
-        leave the level alone instead of bringing each item to -16 LUFS
+        keep the level of each recording instead of bringing it to -16 LUFS
     fast : bool
-        bfloat16 or TF32 where the device has them; tokens may differ
+        compute in bfloat16 or TF32 where the device has them; tokens may differ
     shard_rows : int
-        rows of a shard, at most; it also ends when its sound files have 64 MiB
+        largest number of rows in a shard, which also ends after 64 MiB of sound files
     workers : int
-        processes on the CPU, or Ray actors; 0: one a core, or one a GPU with Ray
+        number of CPU processes or Ray actors; 0: one per core, with Ray one per GPU
     engine : str
-        local, or ray for a cluster whose machines share the folder
+        where to run: local, or ray for a cluster whose machines share the --out folder
     address : str
-        of the Ray cluster; left out: one is started on this machine
+        address of the Ray cluster; left out: one is started on this machine
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if not out:
         raise ArgumentError("give --out with a folder for the shards")
@@ -108,12 +108,12 @@ def tokenize(
         )
     )
     if done.n_errors:
-        say(f"{counted(done.n_errors, 'item')} could not be used; {out}/errors.jsonl tells why")
+        say(f"{counted(done.n_errors, 'item')} could not be used; {out}/errors.jsonl says why")
     return 0 if done.n_rows else 1
 
 
-class _Bar(tqdm):
-    """Knows hours of audio beside its count."""
+class _CorpusBar(tqdm):
+    """Shows hours of audio beside the number of files."""
 
     audio_s = 0.0
 
@@ -128,16 +128,18 @@ class _Bar(tqdm):
 
 @contextmanager
 def _bar() -> Iterator[Callable[[int, int, float], None] | None]:
-    """Yields what tokenize() calls; None without a terminal."""
+    """Yields the progress callback for tokenize(); None without a terminal."""
     if not sys.stderr.isatty():
         yield None
         return
-    bars: list[_Bar] = []
+    bars: list[_CorpusBar] = []
 
     def update(n_done: int, n_items: int, audio_s: float) -> None:
-        if not bars:  # what earlier runs did counts in neither the speed nor the time left
+        if not bars:  # work of earlier runs counts neither for the speed nor for the time left
             bars.append(
-                _Bar(initial=n_done, total=n_items, bar_format=BAR, leave=False, file=sys.stderr)
+                _CorpusBar(
+                    initial=n_done, total=n_items, bar_format=BAR, leave=False, file=sys.stderr
+                )
             )
         bars[0].audio_s = audio_s
         bars[0].update(n_done - bars[0].n)

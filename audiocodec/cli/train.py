@@ -1,6 +1,6 @@
 """`audiocodec train`: train a model by the paper's recipe.
 
-Every part of the recipe is a dataclass in train/settings.py, whose fields are the flags here.
+The flags are the fields of the dataclasses in lab/train/settings.py, and those below.
 """
 
 import inspect
@@ -31,7 +31,7 @@ Settings = TypeVar("Settings")
 
 
 def _flags(kind: type[Settings]) -> Callable[[], Settings]:
-    """A function that makes the dataclass from flags; binding the class would change it."""
+    """A function that makes the dataclass from flags; argbind would alter a class it binds."""
 
     def make(**values: object) -> Settings:
         return kind(**values)
@@ -59,28 +59,28 @@ def network(
     codebook_size: int = 1024,
     codebook_dim: int = 8,
 ) -> ModelConfig:
-    """Shape of the model (paper, sections 3.1 to 3.3).
+    """Shape of the network (paper, sections 3.1 to 3.3).
 
     Parameters
     ----------
     sample_rate : int
-        in Hz; recordings of other rates are resampled
+        sample rate of the model in Hz; recordings at other rates are resampled
     encoder_dim : int
-        channels after the encoder's first convolution; doubled at every stage
+        channels after the encoder's first convolution; each stage doubles them
     latent_dim : int
-        channels of the latent; 0: what the encoder's last stage has
+        channels of the latents; 0: as many as the encoder's last stage has
     decoder_dim : int
-        channels after the decoder's first convolution; halved at every stage
+        channels after the decoder's first convolution; each stage halves them
     strides : str
-        of the encoder's stages
+        downsampling factors of the encoder's stages, separated by spaces
     decoder_strides : str
-        of the decoder's; empty: the encoder's backwards
+        upsampling factors of the decoder's stages; empty: the encoder's strides in reverse
     n_codebooks : int
-        of the residual quantizer
+        number of codebooks of the residual quantizer
     codebook_size : int
-        entries of a codebook
+        number of entries in each codebook
     codebook_dim : int
-        channels in which codes are looked up
+        dimension of the factorized codes, in which entries are looked up
     """
     downwards = numbers(strides)
     upwards = numbers(decoder_strides) or downwards[::-1]
@@ -108,33 +108,33 @@ def train(
     device: str = "auto",
     debug: bool = False,
 ) -> int:
-    """Train a model; the same command goes on where a run was stopped.
+    """Train a model; the same command resumes a stopped run.
 
     Parameters
     ----------
     data : str
-        manifest (CSV, JSONL) or class=FOLDER; several, separated by commas
+        recordings to train on: class=FOLDER or a manifest (CSV, JSONL); several with commas
     out : str
-        folder for checkpoints, logs and the model
+        folder for checkpoints, logs and the trained model
     valid : str
-        like data: held-out recordings to measure on
+        held-out recordings to validate on, given like --data
     init : str
-        random, or linear: a linear codec in closed form, from 96 s of the data
+        initial weights: random, or linear (a linear codec fitted in closed form to 96 s of data)
     init_from : str
-        start from a model: a name, owner/name on the hub, a folder or a file
+        model to start from: a name, owner/name on the hub, a folder or a file
     init_discriminators : str
-        take the discriminators of this checkpoint
+        training checkpoint to take the discriminators from
     device : str
-        auto, cpu or cuda
+        device to train on: auto, cpu or cuda
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if not data or not out:
         raise ArgumentError("give --data with at least one source, and --out with a folder")
     check_folder(out)
-    from audiocodec.lab.train.run import Plan, run
+    from audiocodec.lab.train.run import TrainingPlan, run
 
-    plan = Plan(
+    plan = TrainingPlan(
         data=_listed(data),
         out=Path(out),
         network=network(),

@@ -4,7 +4,7 @@ from functools import partial
 
 import argbind
 
-from audiocodec.cli.batch import PIPE, Job, dac_files, opened, planned, run_all
+from audiocodec.cli.batch import PIPE, FileTask, dac_files, opened, planned, run_all
 from audiocodec.errors import ArgumentError
 from audiocodec.files import stdout
 
@@ -22,33 +22,33 @@ def truncate(
     Parameters
     ----------
     input : str
-        a .dac file, a shard of tokens, a folder of either, or - for standard input
+        .dac file, shard of tokens, folder of either, or - for standard input
     target : str
-        a file, a folder, or -
+        file or folder to write, or - for standard output
     codebooks : int
-        how many to keep
+        number of codebooks to keep, the first ones
     overwrite : bool
         replace files that exist
     debug : bool
-        show where an error came from
+        print the traceback of an error
     """
     if codebooks < 1:
         raise ArgumentError("give --codebooks with how many to keep, 1 or more")
     from audiocodec.tokens import editing
 
     if input != PIPE and editing.is_sharded(input):
-        todo = [Job(str(a), str(b)) for a, b in editing.shard_targets(input, target)]
+        todo = [FileTask(str(a), str(b)) for a, b in editing.shard_targets(input, target)]
     else:
         todo = planned(input, target, dac_files, ".dac")
     return run_all(todo, partial(_truncate, codebooks, overwrite), 1, debug)
 
 
-def _truncate(codebooks: int, overwrite: bool, job: Job, label: str) -> None:
+def _truncate(codebooks: int, overwrite: bool, task: FileTask, label: str) -> None:
     from audiocodec.tokens import editing
 
-    if job.source != PIPE and editing.is_sharded(job.source):
-        editing.truncate_shards(job.source, job.target, codebooks, overwrite)
+    if task.source != PIPE and editing.is_sharded(task.source):
+        editing.truncate_shards(task.source, task.target, codebooks, overwrite)
         return
-    with opened(job.source) as file:
-        target = stdout() if job.target == PIPE else job.target
+    with opened(task.source) as file:
+        target = stdout() if task.target == PIPE else task.target
         editing.truncate(file, target, codebooks, overwrite)

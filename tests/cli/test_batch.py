@@ -7,7 +7,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from audiocodec.cli.batch import Job, _without_collisions, dac_files, planned, renamed, run_all
+from audiocodec.cli.batch import FileTask, _without_collisions, dac_files, planned, renamed, run_all
 from audiocodec.errors import ArgumentError, CodecError, ModelError
 from audiocodec.recordings import UnusedFilesWarning, sound_files
 
@@ -58,7 +58,7 @@ def test_a_tree_is_made_again(here):
         ("in/deep/er/ü n.WAV", "out/deep/er/ü n.dac"),
     }
     assert planned("in/deep", "", sound_files, ".dac") == [
-        Job("in/deep/er/ü n.WAV", "in/deep/er/ü n.dac")
+        FileTask("in/deep/er/ü n.WAV", "in/deep/er/ü n.dac")
     ]
 
 
@@ -77,7 +77,7 @@ def test_a_tree_is_made_again(here):
 def test_one_file_has_one_output(here, source, target, expected):
     """Beside the input, under a new name, in a folder, or in a pipe."""
     touched("a.wav", "folder/x")
-    assert planned(source, target, sound_files, ".dac") == [Job(source, expected)]
+    assert planned(source, target, sound_files, ".dac") == [FileTask(source, expected)]
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_one_bad_file_does_not_stop_the_others(here, capsys):
     touched("a", "b", "c", "d")
     done = []
 
-    def work(job: Job, label: str) -> None:
+    def work(job: FileTask, label: str) -> None:
         if job.source == "a":
             raise CodecError("has\ntwo lines and \x1b[31m colour")
         if job.source == "c":
             raise ZeroDivisionError("oops")
         done.append((job.source, label))
 
-    jobs = [Job(name, f"out/{name}") for name in "abcd"]
+    jobs = [FileTask(name, f"out/{name}") for name in "abcd"]
     assert run_all(jobs, work, n_processes=1, debug=False) == 1
     assert done == [("b", "2/4 b"), ("d", "4/4 d")]
     assert capsys.readouterr().err.splitlines() == [
@@ -123,12 +123,12 @@ def test_a_model_that_cannot_be_had_stops_everything(here):
     touched("a", "b")
     tried = []
 
-    def work(job: Job, label: str) -> None:
+    def work(job: FileTask, label: str) -> None:
         tried.append(job.source)
         raise ModelError("no such model")
 
     with pytest.raises(ModelError):
-        run_all([Job("a", "out/a"), Job("b", "out/b")], work, n_processes=1, debug=False)
+        run_all([FileTask("a", "out/a"), FileTask("b", "out/b")], work, n_processes=1, debug=False)
     assert tried == ["a"]
 
 
@@ -137,7 +137,9 @@ def test_input_and_output_must_differ(here):
     touched("a.wav")
     Path("link.wav").symlink_to("a.wav")
     with pytest.raises(ArgumentError, match="input and output at once"):
-        run_all([Job("a.wav", "link.wav")], lambda job, label: None, n_processes=1, debug=False)
+        run_all(
+            [FileTask("a.wav", "link.wav")], lambda job, label: None, n_processes=1, debug=False
+        )
 
 
 @pytest.mark.parametrize(("lister", "words"), [(sound_files, "no sound"), (dac_files, r"no \.dac")])

@@ -45,7 +45,7 @@ def recordings(here, make_sound, small):
         ("encode a.wav d --out out", "would both become out/a.dac"),
         ("encode a.wav a.wav --out out", "would both become out/a.dac"),
         ("encode a.wav --out out.dac", "is to be a folder, and .dac is the name of a file"),
-        ("encode a.wav --out -", "names a folder"),
+        ("encode a.wav --out -", "--out - is not a folder"),
         ("encode - --out out", "`audiocodec encode - OUTPUT`"),
         ("decode x.dac y.dac", "to decode both, write `audiocodec decode x.dac y.dac --out"),
         ("decode x.dac new.dac", r"call it new\.wav"),

@@ -27,7 +27,7 @@ def test_a_corpus_becomes_shards(here, model, make_sound, capsys):
         r"out: 3 rows in 1 shard, 0\.000 hours of audio at [\d.]+ kbit/s, 1 error, [\d.]+ s\n",
         out,
     )
-    assert err == "audiocodec: 1 item could not be used; out/errors.jsonl tells why\n"
+    assert err == "audiocodec: 1 item could not be used; out/errors.jsonl says why\n"
     shards = open_shards(here / "out")
     assert [row.id for row in shards.rows()] == ["a.wav", "b.wav", "c.wav"]
     assert shards.row(0).n_codebooks == 2

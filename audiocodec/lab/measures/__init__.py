@@ -1,9 +1,9 @@
-"""Figures of merit of audio and of codes, shared by training and evaluation.
+"""Metrics of audio and of codes, shared by training and evaluation.
 
-spectral      distances between spectrograms that can be trained on
+spectral      differentiable distances between spectrograms
 waveform      SI-SDR, alignment, L1
 perceptual    ViSQOL, PESQ, STOI, ESTOI, through packages of the extra "eval"
-usage         how well codebooks are used
-signals       when two signals have no figure, resampling
+usage         codebook usage: entropy, perplexity, bitrate efficiency
+signals       resampling, and checks that a pair of signals can be compared
 scales        window and filter sizes
 """

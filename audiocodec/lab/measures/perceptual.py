@@ -1,8 +1,8 @@
-"""What listeners would say, guessed: ViSQOL, PESQ, STOI. Mono signals (n_samples,).
+"""Predictors of listeners' ratings: ViSQOL, PESQ, STOI, ESTOI, for mono signals (n_samples,).
 
-Through packages of the extra "eval"; ArgumentError names it where one is missing, and where the
-two signals are not equally long. They give no figure for some signals: NoFigure says why, so that
-a failure is counted and never averaged.
+They use packages of the extra "eval". All raise ArgumentError where such a package is missing or
+the two signals differ in length, and NoFigure, with the reason, for signals that have no score, so
+that failures are counted instead of averaged.
 """
 
 import importlib
@@ -25,16 +25,16 @@ from audiocodec.lab.measures.signals import (
     refuse_silence,
 )
 
-VISQOL_RATES = {"audio": 48000, "speech": 16000}  # by mode: it never resamples
-VISQOL_SECONDS = 1.0  # it fails on clips shorter than some 0.6 s
-PESQ_RATE = 16000  # wide band is defined at this rate only
+VISQOL_RATES = {"audio": 48000, "speech": 16000}  # by mode; ViSQOL itself does not resample
+VISQOL_SECONDS = 1.0  # ViSQOL fails on clips shorter than about 0.6 s
+PESQ_RATE = 16000  # wide-band PESQ is defined at this rate only
 
 
 def visqol(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """ViSQOL, audio mode with its support vector model: 1 to 4.73, higher is better.
 
-    Both are resampled to the 48 kHz that it expects. Raises NoFigure for clips under a second,
-    silence (a silent reference would score the highest mark) and where ViSQOL itself gives up.
+    Both signals are resampled to the 48 kHz that it expects. Raises NoFigure for clips under a
+    second, for silence (a silent reference would get the highest score) and where ViSQOL fails.
     Source: arXiv 2004.09584.
     """
     return _visqol("audio", estimate, reference, sample_rate)
@@ -43,9 +43,9 @@ def visqol(estimate: Samples, reference: Samples, sample_rate: int) -> float:
 def visqol_speech(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """ViSQOL, speech mode with its lattice model at 16 kHz: 1 to 5, higher is better.
 
-    Speech itself scores about 4.5, more or less by what is said. Raises as visqol does, and
-    ArgumentError without the package that runs the lattice: ViSQOL would fall back on a polynomial
-    whose marks are 1 to 2 higher.
+    Identical speech scores about 4.5, depending on its content. Raises as visqol does, and
+    ArgumentError without the package that runs the lattice model: ViSQOL would fall back on a
+    polynomial whose scores are 1 to 2 higher.
     """
     return _visqol("speech", estimate, reference, sample_rate)
 
@@ -53,7 +53,7 @@ def visqol_speech(estimate: Samples, reference: Samples, sample_rate: int) -> fl
 def pesq_wide_band(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """PESQ of speech, wide band at 16 kHz (ITU-T P.862.2): 1.04 to 4.64, higher is better.
 
-    Raises NoFigure for clips under a quarter of a second and where it finds no speech.
+    Raises NoFigure for silence, clips under a quarter of a second and where it finds no speech.
     """
     pesq = _extra("pesq")
     _refuse_incomparable(estimate, reference)
@@ -67,7 +67,8 @@ def pesq_wide_band(estimate: Samples, reference: Samples, sample_rate: int) -> f
 def stoi(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """Short-time objective intelligibility of speech, up to 1 (pystoi; IEEE TASLP 2011).
 
-    Raises NoFigure where less than 30 frames of speech, 0.4 s, are within 40 dB of the loudest.
+    Raises NoFigure for silence, and where fewer than 30 frames (0.4 s) of speech are within 40 dB
+    of the loudest.
     """
     return _intelligibility(estimate, reference, sample_rate, extended=False)
 
@@ -97,14 +98,14 @@ def _visqol_api(mode: str) -> Any:
     api = _extra("visqol").VisqolApi()
     if mode == "speech":
         _extra("ai_edge_litert.interpreter")
-    with _silent():  # the lattice's runtime tells standard error that it has been made
-        api.create(mode=mode, use_lattice_model=True)  # of the speech mode only
+    with _silent():  # the lattice's runtime prints to standard error when created
+        api.create(mode=mode, use_lattice_model=True)  # which the speech mode alone has
     return api
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """What native code writes to standard error is lost; no environment variable stops it."""
+    """Discard what native code writes to standard error, which no setting suppresses."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
@@ -124,7 +125,7 @@ def _intelligibility(
         warnings.simplefilter("error", RuntimeWarning)
         try:
             return finite(float(pystoi.stoi(reference, estimate, sample_rate, extended)))
-        except (RuntimeWarning, IndexError) as error:  # it would give 1e-5; no frame at all
+        except (RuntimeWarning, IndexError) as error:  # it warns and returns 1e-5, or fails
             raise NoFigure("too little speech") from error
 
 
@@ -134,7 +135,7 @@ def _refuse_incomparable(estimate: Samples, reference: Samples) -> None:
 
 
 def _extra(name: str) -> ModuleType:
-    """A package of the extra, imported only where it is used."""
+    """Import a package of the extra. Raises ArgumentError where it is missing."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What the figures of merit share: mono signals, resampling, and when there is no figure."""
+"""Shared by the metrics: resampling, and checks that signals can be compared."""
 
 from typing import Any
 
@@ -9,31 +9,31 @@ from audiocodec.audio import resampled
 from audiocodec.errors import ArgumentError
 
 Samples = NDArray[np.float32]  # (n_samples,)
-SILENCE = 1e-4  # a signal whose peak is below it, -80 dB, counts as silent
+SILENCE = 1e-4  # a signal with a lower peak than this, -80 dB, counts as silent
 
 
 class NoFigure(Exception):
-    """A metric is not defined for these signals; the text says why."""
+    """A metric is not defined for these signals; the message gives the reason."""
 
 
 def at_rate(audio: Samples, from_rate: int, to_rate: int) -> Samples:
-    """Resample (n_samples,)."""
+    """Resample float32 (n_samples,) at from_rate to (n,) at to_rate."""
     if from_rate == to_rate or not len(audio):
         return audio
     return np.concatenate(list(resampled([audio[:, None]], from_rate, to_rate, 1)))[:, 0]
 
 
 def refuse_other_lengths(estimate: Any, reference: Any) -> None:
-    """Raise ArgumentError unless both, arrays or tensors, have the same shape."""
+    """Raise ArgumentError unless both arrays or tensors, of any shape, have the same shape."""
     if estimate.shape != reference.shape:
         raise ArgumentError(
             f"an estimate shaped {tuple(estimate.shape)} cannot be compared with a reference "
-            f"shaped {tuple(reference.shape)}: cut or fill it to the same length"
+            f"shaped {tuple(reference.shape)}: cut or pad it to the same length"
         )
 
 
 def refuse_silence(**signals: Any) -> None:
-    """Raise NoFigure where one of the signals is silent, empty or not finite; names it."""
+    """Raise NoFigure that names the first signal, of any shape, that is silent or not finite."""
     for name, signal in signals.items():
         peak = 0.0 if 0 in signal.shape else float(abs(signal).max())
         if not np.isfinite(peak):
@@ -43,7 +43,7 @@ def refuse_silence(**signals: Any) -> None:
 
 
 def finite(figure: float) -> float:
-    """The figure itself. Raises NoFigure where it is not a number or infinite."""
+    """Return the figure. Raises NoFigure where it is NaN or infinite."""
     if not np.isfinite(figure):
         raise NoFigure("not a number")
     return figure

@@ -1,7 +1,8 @@
-"""Distances between spectrograms, all differentiable: mel, STFT, complex spectrogram.
+"""Differentiable distances between spectrograms: mel, STFT, complex spectrogram.
 
-Shapes: audio (B, 1, T). Spectrograms use a periodic Hann window, a hop of a quarter window and
-reflected edges, unnormalised, as the paper's training code and the published evaluation do.
+All take an estimate and a reference, audio (B, 1, T) each, return a scalar, and raise NoFigure for
+T <= half of the longest window. Spectrograms use a periodic Hann window, a hop of a quarter window
+and reflected edges, unnormalised, as the paper's training code and the published evaluation do.
 """
 
 import math
@@ -19,14 +20,14 @@ from audiocodec.lab.measures.scales import (
 )
 from audiocodec.lab.measures.signals import NoFigure
 
-FLOOR = 1e-5  # magnitudes below it count as silence in logarithms
-LEVEL_FLOOR = 0.1  # of the mean level, so that nearly empty bands do not decide
+FLOOR = 1e-5  # smallest magnitude in logarithms
+LEVEL_FLOOR = 0.1  # in multiples of the mean level, so that nearly empty bands do not dominate
 
 
 def spectrogram(audio: Tensor, window: int) -> Tensor:
     """Audio (B, 1, T) -> complex (B, window / 2 + 1, frames).
 
-    Raises NoFigure for T <= window / 2: there is too little to reflect at the edges.
+    Raises NoFigure for T <= window / 2, which is too short to pad by reflection.
     """
     if audio.shape[-1] <= window // 2:
         raise NoFigure(f"no longer than half a window of {window} samples")
@@ -54,7 +55,10 @@ def mel_loss(
     windows: tuple[int, ...] = PAPER_WINDOWS,
     n_mels: tuple[int, ...] = PAPER_MELS,
 ) -> Tensor:
-    """L1 between the log10 mel magnitudes, summed over window sizes (paper, section 3.4)."""
+    """L1 between log10 mel magnitudes, summed over window sizes (paper, section 3.4); a scalar.
+
+    estimate, reference: (B, 1, T). windows in samples, n_mels: mel bands of each.
+    """
     loss = estimate.new_zeros(())
     for window, n in zip(windows, n_mels, strict=True):
         mel = _filters(sample_rate, window, n, estimate.device)
@@ -70,7 +74,10 @@ def mel_distance(
     windows: tuple[int, ...] = STFT_WINDOWS,
     n_mels: tuple[int, ...] = EVALUATION_MELS,
 ) -> Tensor:
-    """The published evaluation's mel distance: log10 powers and magnitudes, two window sizes."""
+    """The published evaluation's mel distance; (B, 1, T) each -> a scalar.
+
+    L1 between log10 powers plus L1 between magnitudes, summed over two window sizes.
+    """
     distance = estimate.new_zeros(())
     for window, n in zip(windows, n_mels, strict=True):
         mel = _filters(sample_rate, window, n, estimate.device)
@@ -84,7 +91,7 @@ def stft_loss(
 ) -> Tensor:
     """L1 between log10 powers plus L1 between magnitudes, summed over window sizes.
 
-    The published evaluation's STFT distance too.
+    (B, 1, T) each -> a scalar. It is the published evaluation's STFT distance too.
     """
     loss = estimate.new_zeros(())
     for window in windows:
@@ -94,7 +101,7 @@ def stft_loss(
 
 
 def log_and_magnitude_l1(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Mean L1 of log10 powers plus mean L1 of the magnitudes themselves."""
+    """Mean L1 between log10 powers plus mean L1 between magnitudes; same shapes -> a scalar."""
     return 2 * F.l1_loss(_log10(estimate), _log10(reference)) + F.l1_loss(estimate, reference)
 
 
@@ -105,13 +112,13 @@ def complex_loss(
     windows: tuple[int, ...] = (256, 1024, 2048),
     exponent: float = 0.5,
 ) -> Tensor:
-    """Error of the complex spectrogram, phase included, relative to the reference: 1 for silence.
+    """Relative error of the complex spectrogram, phase included; a silent estimate scores 1.
 
-    Magnitudes of the error and of the reference are gathered in mel bands, and the error of a
-    band and frame is divided by the reference's magnitude there to the power `exponent`: 0 weighs
-    all errors alike, so that loud low bands decide, 1 weighs every band and frame alike. Between
-    them errors hide under the signal, as in the weighting filters of speech coders. Mean over
-    window sizes.
+    (B, 1, T) each -> a scalar, the mean over window sizes. Magnitudes of the error and of the
+    reference are pooled in mel bands, and the error of a band and frame is divided by the
+    reference's magnitude there to the power `exponent`. At 0 all errors weigh alike, so that loud
+    low bands dominate; at 1 all bands and frames weigh alike. Values between let errors hide under
+    the signal, as the weighting filters of speech coders do.
     """
     loss = estimate.new_zeros(())
     for window in windows:
@@ -139,7 +146,7 @@ def _filters(sample_rate: int, window: int, n_mels: int, device: torch.device) -
     return mel_filterbank(sample_rate, window, n_mels).to(device)
 
 
-# Slaney's scale: linear below 1 kHz, 15 mel there, then logarithmic, 27 mel to a factor of 6.4.
+# Slaney's scale: linear up to 1 kHz (15 mel), then logarithmic, 27 mel per factor of 6.4.
 def _hz_to_mel(hz: float) -> float:
     return hz * 3 / 200 if hz < 1000 else 15 + 27 * math.log(hz / 1000) / math.log(6.4)
 

@@ -6,21 +6,22 @@ from torch.nn import functional as F
 
 from audiocodec.lab.measures.signals import refuse_other_lengths, refuse_silence
 
-SI_SDR_DB = (-80.0, 80.0)  # range that figures are kept in; identical signals would give infinity
-MAX_LAG = 2048  # samples: the delays of MP3 (1105) and AAC (1024) too, where a decoder leaves them
-TIE = 1e-9  # relative; correlations that differ by less are the same, rounded by the transform
+SI_SDR_DB = (-80.0, 80.0)  # range of capped figures; identical signals would give infinity
+MAX_LAG = 2048  # samples; covers decoders' delays of MP3 (1105) and AAC (1024)
+TIE = 1e-9  # relative; correlations that differ by less count as equal (rounding of the FFT)
 
 
 def waveform_l1(estimate: Tensor, reference: Tensor) -> Tensor:
-    """Mean absolute difference of the samples."""
+    """Mean absolute difference of samples, (B, 1, T) each -> a scalar."""
     return F.l1_loss(estimate, reference)
 
 
 def si_sdr(estimate: Tensor, reference: Tensor) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508), of all samples.
+    """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508), over all samples.
 
-    The scale may be negative: a flipped signal is as good. Both signals lose their mean; NaN where
-    both are silent, -80 dB where only the reference is. Raises ArgumentError for other lengths.
+    The scale may be negative, so polarity does not matter. Means are removed first. NaN where both
+    signals are silent, -80 dB where only the reference is. Raises ArgumentError for shapes that
+    differ.
     """
     refuse_other_lengths(estimate, reference)
     x, y = (_centred(s) for s in (reference, estimate))
@@ -31,9 +32,9 @@ def si_sdr(estimate: Tensor, reference: Tensor) -> float:
 
 
 def capped_si_sdr(estimate: Tensor, reference: Tensor) -> float:
-    """SI-SDR kept within SI_SDR_DB, for means.
+    """SI-SDR in dB clipped to SI_SDR_DB, so that it can be averaged; (B, 1, T) each.
 
-    Raises NoFigure where a signal is silent or constant, ArgumentError for other lengths.
+    Raises NoFigure where a signal is silent or constant, ArgumentError for shapes that differ.
     """
     refuse_silence(reference=_centred(reference), estimate=_centred(estimate))
     return min(SI_SDR_DB[1], max(SI_SDR_DB[0], si_sdr(estimate, reference)))
@@ -42,10 +43,10 @@ def capped_si_sdr(estimate: Tensor, reference: Tensor) -> float:
 def aligned_si_sdr(
     estimate: Tensor, reference: Tensor, max_lag: int = MAX_LAG
 ) -> tuple[float, int]:
-    """Capped SI-SDR of the parts that overlap once the lag is taken away, and the lag in samples.
+    """Capped SI-SDR of the overlap after alignment, and the lag in samples; (1, 1, T) each.
 
-    The lag, of one signal (1, 1, T), is positive where the estimate is late. Raises as
-    capped_si_sdr does, of the overlap too.
+    The lag is positive where the estimate is late. Raises as capped_si_sdr does, also for the
+    overlapping parts.
     """
     refuse_other_lengths(estimate, reference)
     refuse_silence(reference=_centred(reference), estimate=_centred(estimate))
@@ -57,11 +58,11 @@ def aligned_si_sdr(
 
 
 def _best_lag(estimate: Tensor, reference: Tensor, max_lag: int) -> int:
-    """Lag of the largest absolute correlation; of equals the nearest to 0, then the positive one.
+    """Lag of the largest absolute correlation; among equals that nearest to 0, then the positive.
 
-    Absolute, because SI-SDR does not mind a flipped sign either. Correlations are not divided by
-    the length of the overlap, so that a period of a periodic signal is no lag, and a chance
-    likeness of short ends neither. At most half the samples.
+    Absolute, because SI-SDR ignores polarity too. Correlations are not divided by the length of the
+    overlap, which favours lag 0 over a period of a periodic signal and over chance similarity of
+    short overlaps. At most half the samples.
     """
     x, y = (_centred(s) for s in (reference, estimate))
     max_lag = min(max_lag, len(x) // 2)
@@ -74,5 +75,5 @@ def _best_lag(estimate: Tensor, reference: Tensor, max_lag: int) -> int:
 
 
 def _centred(signal: Tensor) -> Tensor:
-    """All samples as float64 (n_samples,), less their mean."""
+    """All samples as float64 (n_samples,), with their mean removed."""
     return signal.flatten().double() - signal.double().mean()

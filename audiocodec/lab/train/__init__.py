@@ -1,1 +1,1 @@
-"""Training by the paper's recipe: `audiocodec train`; an extra that the core never imports."""
+"""Training by the paper's recipe: `audiocodec train`; nothing outside lab and cli imports it."""

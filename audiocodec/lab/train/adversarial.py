@@ -1,8 +1,9 @@
-"""What discriminators and codec play for: least squares and feature matching (paper, section 3.4).
+"""Adversarial losses: least squares and feature matching (paper, section 3.4).
 
-All take the activations that Discriminators gives: for each discriminator a list of its layers,
-the last one its score. The published code has least squares (arXiv 1611.04076) where the paper
-says hinge. Computed in single precision, also of half-precision activations.
+All take the activations that Discriminators returns: for each discriminator a list of tensors
+(B, ...), one per layer, the last one its score. The published code uses least squares (arXiv
+1611.04076) where the paper says hinge. Losses are scalars, computed in single precision also from
+half-precision activations.
 """
 
 import torch
@@ -15,9 +16,10 @@ Activations = list[list[Tensor]]
 
 
 def discriminator_loss(fake: Activations, real: Activations) -> Tensor:
-    """Mean squared scores of decoded audio, and distance of those of recordings to 1, summed.
+    """Least-squares loss: scores of decoded audio against 0, of recordings against 1.
 
-    Give the activations of detached audio, or the codec is trained against its own interest.
+    Means of squares, summed over discriminators. Pass activations of detached audio; otherwise its
+    gradient also trains the codec to lose.
     """
     terms = [scores[-1].float().square().mean() for scores in fake]
     terms += [(1 - scores[-1].float()).square().mean() for scores in real]
@@ -25,15 +27,15 @@ def discriminator_loss(fake: Activations, real: Activations) -> Tensor:
 
 
 def generator_loss(fake: Activations) -> Tensor:
-    """Mean squared distance to 1 of the scores of decoded audio, summed over discriminators."""
+    """Mean squared distance of decoded audio's scores from 1, summed over discriminators."""
     return torch.stack([(1 - scores[-1].float()).square().mean() for scores in fake]).sum()
 
 
 def feature_loss(fake: Activations, real: Activations) -> Tensor:
-    """Mean L1 between activations of decoded audio and those of its recording, summed over layers.
+    """Mean L1 between activations of decoded audio and of its recording, summed over layers.
 
-    Scores do not count. Gradients flow to `fake` only: the recording's activations are the target.
-    Raises ArgumentError where the two do not have the same layers and shapes.
+    Scores are left out. Gradients flow to `fake` only: the recording's activations are targets.
+    Raises ArgumentError where the two differ in layers or shapes.
     """
     if _shapes(fake) != _shapes(real):
         raise ArgumentError("activations of decoded audio and recording differ in shape")

@@ -1,4 +1,4 @@
-"""The discriminators in training: what they lose, and what the generator loses against them."""
+"""The discriminators in training: their own loss, and the generator's against them."""
 
 import torch
 from torch import Tensor
@@ -15,20 +15,20 @@ from audiocodec.lab.train.objective import Parts
 
 
 class Adversary:
-    """Discriminators at the chosen precision; recordings and decoded audio go through together."""
+    """Discriminators at the chosen precision, run on decoded audio and recordings in one batch."""
 
     def __init__(self, discriminators: Discriminators, precision: str) -> None:
         self.discriminators, self.bf16 = discriminators.train(), precision == "bfloat16"
-        self._shared = distributed.shared(discriminators)  # for their own step alone
+        self._shared = distributed.shared(discriminators)  # for own_loss alone
 
     def own_loss(self, decoded: Tensor, audio: Tensor) -> Tensor:
-        """What the discriminators lose; (B, 1, T) each. Gradients do not reach the generator."""
+        """The discriminators' loss for audio (B, 1, T); no gradient reaches the generator."""
         self.discriminators.requires_grad_(True)
         fake, real = self._judged(self._shared, decoded.detach(), audio)
         return discriminator_loss(fake, real)
 
     def losses(self, decoded: Tensor, audio: Tensor) -> Parts:
-        """What the generator loses; gradients do not reach the discriminators."""
+        """The generator's losses for audio (B, 1, T); no gradient reaches the discriminators."""
         self.discriminators.requires_grad_(False)
         fake, real = self._judged(self.discriminators, decoded, audio)
         return {"adversarial": generator_loss(fake), "feature": feature_loss(fake, real)}

@@ -1,10 +1,10 @@
-"""Recordings decoded to a folder, mono at the model's rate, from which any part is read at once.
+"""A folder of decoded recordings, mono at the model's rate, for fast random access.
 
-The cache holds a file per recording, 16-bit samples scaled to its peak, so that quiet recordings
-keep their detail and loud ones do not clip. An excerpt is a plain read of a few pages; processes
-share them through the system. A file is named by a hash of path, size, change time and rate, so a
-changed recording is decoded anew; it appears whole or not at all, so building can be interrupted
-and runs can share a folder.
+The cache holds one file per recording: 16-bit samples scaled to its peak, so that quiet recordings
+keep their detail and loud ones do not clip. Reading an excerpt takes a few pages, which processes
+share through the page cache. A file is named by a hash of path, size, modification time and sample
+rate, so a changed recording is decoded anew. It appears whole or not at all, so building can be
+interrupted and runs can share a folder.
 """
 
 import hashlib
@@ -30,7 +30,7 @@ from audiocodec.lab.train.parts import Mono, check_mix, energy_of, fitted, mixed
 from audiocodec.lab.train.sources import Skipped, TrainingRecording
 from audiocodec.recordings import Recording, open_recording
 
-HEADER = struct.Struct("<8sdQ")  # magic, value of one step, samples
+HEADER = struct.Struct("<8sdQ")  # magic, value of one quantization step, number of samples
 MAGIC = b"DACpcm1\0"
 STEPS = 32767
 CHUNK_SAMPLES = 2**20
@@ -45,26 +45,29 @@ class Cache:
         self._found: dict[Recording, Path] = {}
 
     def read_part(self, recording: Recording, start: int, n_samples: int) -> Mono:
-        """As the function read_part, within one step of 16 bits, from the cache where it can be."""
+        """Audio (n_samples,) from `start`, as parts.read_part gives it to within a 16-bit step.
+
+        Read from the cache, or from the recording if it is not cached. Raises AudioError.
+        """
         if recording not in self._found:
             if _length(entry := self._entry(recording)) is None:
                 return read_part(recording, start, n_samples, self.sample_rate)
             self._found[recording] = entry
         try:
             return _read_entry(self._found[recording], start, n_samples)
-        except OSError:  # the cache was emptied meanwhile
+        except OSError:  # the cache was emptied in the meantime
             del self._found[recording]
             return read_part(recording, start, n_samples, self.sample_rate)
 
     def build(
         self, recordings: Sequence[TrainingRecording], budget_gib: float, n_workers: int = 0
     ) -> list[Skipped]:
-        """Decode what is not there yet, in n_workers processes (0: in this one).
+        """Decode recordings that are not cached yet, in n_workers processes (0: in this one).
 
-        budget_gib: how much of the set the folder may hold. What fits is chosen by hash, so all
-        classes and groups are served alike; the rest stays with its files.
-        Returns the recordings that cannot be decoded, as AudioError says. Raises ArgumentError,
-        and OutputError where the folder cannot be written.
+        budget_gib: how much of the set the folder may hold. Recordings are chosen by hash, so that
+        all classes and groups get a like share; others are read from their files.
+        Returns recordings that cannot be decoded, with the reason. Raises ArgumentError for a
+        budget of 0 or less, and OutputError where the folder cannot be written.
         """
         if budget_gib <= 0:
             raise ArgumentError(f"a cache of {budget_gib} GiB; it must be more than 0")
@@ -77,7 +80,7 @@ class Cache:
     def _missing(
         self, recordings: Sequence[TrainingRecording], budget_bytes: float
     ) -> list[tuple[Recording, Path]]:
-        """Recordings that belong into the cache and are not there, with their entries."""
+        """Recordings within the budget that are not cached yet, with their entries."""
         entries: dict[Path, tuple[Recording, int]] = {}
         for one in recordings:
             n_bytes = HEADER.size + 2 * math.ceil(one.seconds * self.sample_rate)
@@ -96,7 +99,7 @@ class Cache:
             status = os.stat(recording.path)
             state = f"{status.st_size}\n{status.st_mtime_ns}"
         except OSError:
-            state = "missing"  # decoding will say so
+            state = "missing"  # decoding reports it
         text = f"{os.path.abspath(recording.path)}\n{state}\n{self.sample_rate}"
         if recording.member is not None or not recording.is_whole:
             text += f"\n{recording.offset}\n{recording.start!r}\n{recording.duration!r}"
@@ -105,7 +108,7 @@ class Cache:
 
 
 def _length(entry: Path) -> int | None:
-    """Samples of a whole entry; None for one that is not there, or not whole."""
+    """Number of samples of an entry; None if it is missing or incomplete."""
     try:
         with entry.open("rb") as file:
             magic, _, n_samples = HEADER.unpack(file.read(HEADER.size))
@@ -130,12 +133,12 @@ def _decoded_all(jobs: list[_Job], n_workers: int) -> Iterator[Skipped | None]:
     if not n_workers:
         yield from map(_decode, jobs)
         return
-    # a fresh interpreter each: forking one that runs torch's threads may hang
+    # spawn: forking a process that runs torch's threads may hang
     with ProcessPoolExecutor(n_workers, get_context("spawn")) as pool:
         try:
             yield from pool.map(_decode, jobs, chunksize=8)
         finally:
-            pool.shutdown(cancel_futures=True)  # an interrupt does not wait for the rest
+            pool.shutdown(cancel_futures=True)  # on an interrupt, do not wait for the rest
 
 
 def _decode(job: _Job) -> Skipped | None:
@@ -155,9 +158,9 @@ def _decode(job: _Job) -> Skipped | None:
 
 
 def _spool(recording: Recording, sample_rate: int, file: BinaryIO) -> tuple[float, int]:
-    """Decode into a temporary file of float32: a recording may be longer than memory.
+    """Decode to a float32 file, since a recording may exceed memory; returns peak and length.
 
-    Raises AudioError for one that holds nothing, or whose channels cancel each other.
+    Raises AudioError for a recording that is empty or whose channels cancel each other.
     """
     peak, n_samples, mono_energy, energy = 0.0, 0, 0.0, 0.0
 

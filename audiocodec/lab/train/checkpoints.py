@@ -1,4 +1,4 @@
-"""The full state of a training on disk: whole or not at all, read without executing anything."""
+"""Checkpoints hold a training's full state; written whole or not at all, read without execution."""
 
 import io
 from collections.abc import Iterator, Mapping
@@ -24,7 +24,7 @@ FORMAT = "audiocodec-training-1"
 
 
 def save(trainer: Trainer, path: Path, **more: float) -> None:
-    """Write all that a run needs to go on, and more figures by name. Raises OutputError."""
+    """Write all that resuming needs, and further figures by name. Raises OutputError."""
     state = {
         **more,
         "format": FORMAT,
@@ -49,7 +49,7 @@ def save(trainer: Trainer, path: Path, **more: float) -> None:
 
 
 def _write(state: dict[str, Any], path: Path) -> None:
-    """Raises OutputError, also where torch's zip writer hides why a write failed."""
+    """Raises OutputError, also where torch's zip writer hides the cause of a failed write."""
     with output_file(path, overwrite=True) as file:
         tracked = _ErrorTrackingFile(file)
         try:
@@ -74,10 +74,10 @@ class _ErrorTrackingFile(io.RawIOBase):
 
 
 def load(trainer: Trainer, path: Path) -> None:
-    """Go on from a checkpoint; settings are those of `trainer`.
+    """Restore a trainer's state from a checkpoint; the trainer keeps its own settings.
 
-    What the checkpoint lacks, as discriminators that join later, stays as it is. Raises ModelError
-    where it is not a checkpoint, or of another model.
+    State that the checkpoint lacks, such as discriminators that join later, stays as it is. Raises
+    ModelError for a file that is no checkpoint, or one of another model.
     """
     state = read(path)
     with _fitting(path, "the settings of this run"):
@@ -99,9 +99,9 @@ def load(trainer: Trainer, path: Path) -> None:
 
 
 def trained_model(path: Path) -> DAC:
-    """The model of a checkpoint, its moving average if there is one, variants and all.
+    """The model of a checkpoint, or its moving average if there is one, with its variants.
 
-    In plain convolutions, to be decoded with as modules. Raises ModelError.
+    Weight normalization is folded into plain convolutions. Raises ModelError.
     """
     state = read(path)
     with _fitting(path, "its own configuration"):
@@ -114,7 +114,7 @@ def trained_model(path: Path) -> DAC:
 
 
 def load_discriminators(trainer: Trainer, state: Mapping[str, Any], path: Path) -> None:
-    """Take over discriminators alone. Raises ModelError where there are none of the same shape."""
+    """Load only the discriminators. Raises ModelError where there are none of the same shape."""
     if trainer.discriminators is None or "discriminators" not in state:
         raise ModelError(f"{path}: holds no discriminators, or this run has none")
     if state.get("discriminator_config") != trainer.discriminators.config.to_dict():
@@ -124,7 +124,7 @@ def load_discriminators(trainer: Trainer, state: Mapping[str, Any], path: Path) 
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Tensors and plain values of a checkpoint; nothing in it is executed. Raises ModelError."""
+    """Tensors and plain values of a checkpoint, read without executing code. Raises ModelError."""
     try:
         content = read_torch_file(path)
         if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -137,15 +137,15 @@ def read(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def _fitting(path: Path, to_what: str) -> Iterator[None]:
-    """Turn what torch says about values of a wrong name, type or shape into a ModelError."""
+    """Turn torch's errors about names, types and shapes of values into a ModelError."""
     try:
         yield
     except CodecError:
         raise
-    except Exception as error:  # a file that was made for it can bring about almost any
+    except Exception as error:  # a hostile file can cause almost any of them
         raise ModelError(f"{path}: does not fit {to_what}: {one_line(error)}") from error
 
 
 def save_batch(audio: Tensor, figures: Mapping[str, float], step: int, path: Path) -> None:
-    """Keep the batch on which a loss was not finite, to look into it. Raises OutputError."""
+    """Save the batch (B, 1, T) whose loss was not finite, for analysis. Raises OutputError."""
     _write({"step": step, "figures": dict(figures), "audio": audio.cpu()}, path)

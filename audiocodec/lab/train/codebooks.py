@@ -1,8 +1,8 @@
-"""What keeps codebooks in use while training: a start, moving averages, revival, and figures.
+"""Keeps codebooks in use during training: k-means start, moving averages, revival of entries.
 
-Guests of the quantizer: they watch the projections of a training pass and write codebook tables
-after it. Under torch.distributed counts and sums are those of all processes, so that processes
-that start equal stay equal.
+These classes observe the quantizer's projections by forward hooks and write the codebook tables
+after a training pass. Under torch.distributed, counts and sums are taken over all processes, so
+that processes that start equal stay equal.
 Shapes: B batch, d codebook channels, K codebook size, N codebooks, T frames.
 """
 
@@ -20,17 +20,17 @@ from audiocodec.model.network import DAC
 from audiocodec.model.quantizer import VectorQuantizer
 
 ROUNDS = 15  # of k-means
-POINTS_PER_ENTRY = 64  # that k-means looks at; more no longer move the means much
+POINTS_PER_ENTRY = 64  # that k-means uses; more hardly change the means
 ITEMS = 8  # encoded at a time for k-means
 
 
 @torch.no_grad()
 def init_codebooks(model: DAC, audio: Tensor, generator: torch.Generator) -> None:
-    """Set all codebooks by k-means of what the encoder and the projections give as they are.
+    """Set all codebooks by k-means of the projected latents of the model as it is.
 
     audio: (B, 1, samples), samples a multiple of the hop, the first batches of training; at
-    least K frames in all, some tens of K are better. generator: on the CPU. Entries are looked up
-    by the quantizer's own rule and moved to plain means, codebook after codebook on what is left.
+    least K frames in all, better some tens of K. generator: on the CPU. Entries are looked up by
+    the quantizer's own rule and moved to plain means, codebook by codebook on the residual.
     Under torch.distributed every process gets the tables of the first one.
     Raises ArgumentError for too little audio.
     """
@@ -46,10 +46,10 @@ def init_codebooks(model: DAC, audio: Tensor, generator: torch.Generator) -> Non
 
 @torch.no_grad()
 def k_means(stage: VectorQuantizer, points: Tensor, generator: torch.Generator) -> None:
-    """Set one codebook from points (n, d); an entry that none chooses moves to a random point.
+    """Set one codebook from points (n, d); an entry that no point chooses moves to a random one.
 
-    Looked up by the codebook's own rule, moved to plain means. Raises ArgumentError for fewer
-    points than entries.
+    Entries are looked up by the codebook's own rule and moved to plain means. Raises ArgumentError
+    for fewer points than entries.
     """
     table = stage.codebook.weight
     size = len(table)
@@ -69,7 +69,7 @@ def k_means(stage: VectorQuantizer, points: Tensor, generator: torch.Generator) 
 
 
 class _Watcher:
-    """Keeps the vectors of the last training pass, and moving averages of each entry's use."""
+    """Records the projected vectors of the last training pass, and averages each entry's use."""
 
     def __init__(self, model: DAC, decay: float) -> None:
         self.stages, self.decay = list(model.quantizer.stages), decay
@@ -81,7 +81,7 @@ class _Watcher:
 
     def _hook(self, i: int, watched: nn.Module) -> Callable[[nn.Module, Any, Tensor], None]:
         def keep(module: nn.Module, _inputs: Any, output: Tensor) -> None:
-            # A copy of the model, as of its moving average, copies the hook too.
+            # Copying the model, as MovingAverage does, copies the hook too.
             if module is watched and module.training:
                 self._last[i] = output.detach()
 
@@ -92,20 +92,20 @@ class _Watcher:
         return {} if self.counts is None else {"counts": self.counts.clone()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on from `state_dict`; the tables themselves are the model's."""
+        """Restore `state_dict`; the codebook tables themselves belong to the model."""
         self.counts = state["counts"].clone() if "counts" in state else None
 
     def _vectors(self, i: int) -> Tensor:
-        """(B, d, T), what codebook i was asked for. Raises ArgumentError before the first pass."""
+        """Vectors (B, d, T) that codebook i quantized. Raises ArgumentError before any pass."""
         last = self._last[i]
         if last is None:
             raise ArgumentError("codebooks can only be updated after a training pass")
-        return last.to(self.stages[i].codebook.weight.dtype)  # not autocast's
+        return last.to(self.stages[i].codebook.weight.dtype)  # autocast may have lowered it
 
     def _averaged(self, new: Tensor, codes: Tensor) -> Tensor:
-        """Moving averages (N, K) of the counts new (N, K), which codes (B, N, T) gave.
+        """Moving averages (N, K), updated by the counts `new` (N, K) of codes (B, N, T).
 
-        They start as even use of a whole step; a codebook that nothing used stands still.
+        They start as even use over one step; those of a codebook that no item used stay.
         """
         if self.counts is None:
             n_vectors = codes.shape[0] * codes.shape[2] * _n_ranks()
@@ -117,10 +117,10 @@ class _Watcher:
 
 
 def _total(vectors: list[Tensor], codes: Tensor, n_active: Tensor, size: int) -> Tensor:
-    """Of each entry the sum of the vectors that chose it, and last their number: (N, K, d + 1).
+    """Sum of the vectors that chose each entry, and their number as last column: (N, K, d + 1).
 
-    vectors: (B, d, T) of each codebook; codes (B, N, T), n_active (B,). Over all processes; items
-    that do not use a codebook are left out.
+    vectors: (B, d, T) of each codebook; codes (B, N, T), n_active (B,). Summed over all processes;
+    items that do not use a codebook are left out.
     """
     used = torch.arange(len(vectors), device=codes.device)[:, None] < n_active.to(codes.device)
     total = torch.stack([_sums(*stage, size) for stage in zip(vectors, codes.unbind(1), used)])
@@ -148,25 +148,24 @@ def _from_first_rank(values: Tensor) -> None:
 class CodebookAverages(_Watcher):
     """Codebooks as moving averages of the vectors that chose them (arXiv 1711.00937, appendix A).
 
-    They take the place of the codebook loss: leave codebooks out of the optimizer. Every entry
-    starts with the weight of an even share of a step. With quantizer dropout an item moves only
-    the codebooks that it uses, as it adds only to their losses; a codebook that no item of a step
-    uses stands still, its weights too.
+    They replace the codebook loss, so leave codebooks out of the optimizer. Every entry starts
+    with the weight of even use over one step. With quantizer dropout an item moves only the
+    codebooks that it uses; a codebook that no item of a step uses stays, and so do its weights.
     """
 
     @torch.no_grad()
     def update(self, codes: Tensor, n_active: Tensor) -> None:
         """Move the codebooks after a training pass.
 
-        codes: int64 (B, N, T), of the pass; n_active: int (B,), codebooks that each item uses.
+        codes: int64 (B, N, T), of that pass; n_active: int (B,), codebooks that each item uses.
         Under torch.distributed every process must call it, each with its own part of the batch.
-        Raises ArgumentError without a training pass before.
+        Raises ArgumentError before the first training pass.
         """
         every = [self._vectors(i) for i in range(len(self.stages))]
         sums = _total(every, codes, n_active, self.size)
         vectors, new = sums[..., :-1], sums[..., -1]
         self.counts = self._averaged(new, codes)
-        # As a step towards the vectors: an entry whose weight has decayed to zero stays finite.
+        # Written as a step towards the vectors, so that an entry with weight 0 stays finite.
         weight = (1 - self.decay) / self.counts.clamp(min=torch.finfo(new.dtype).tiny)
         for i, stage in enumerate(self.stages):
             table = stage.codebook.weight
@@ -174,17 +173,17 @@ class CodebookAverages(_Watcher):
 
 
 class DeadEntries(_Watcher):
-    """Gives entries that are hardly used a new place: a vector of the current step.
+    """Replaces codebook entries that are hardly used by vectors of the current step.
 
-    As in Jukebox (arXiv 2005.00341) and EnCodec, but by an entry's share, which does not depend
-    on the batch: an entry is dead when the moving average of its use falls below `threshold`
-    times the mean of its codebook, and counts as used evenly once revived. An entry that nothing
-    chooses is thus replaced after log(threshold) / log(decay) steps, 230 by default.
+    As in Jukebox (arXiv 2005.00341) and EnCodec, but with a threshold on an entry's share of use,
+    which does not depend on the batch size: an entry is dead when the moving average of its use
+    falls below `threshold` times the mean of its codebook; a revived entry counts as used evenly.
+    An unused entry is thus replaced after log(threshold) / log(decay) steps, 230 by default.
 
-    Use is counted over the items that use a codebook. The new vectors may come from any item:
-    one that uses fewer codebooks has a residual all the same, the one it has at the full rate.
-    Goes with codebooks that learn by gradient and, called after them, with CodebookAverages,
-    which then move a revived entry to the mean of the first vectors that choose it.
+    Use is counted over the items that use a codebook. New vectors may come from any item: one that
+    uses fewer codebooks still has the residual that it would have at the full rate.
+    Works with codebooks that learn by gradient and, if called after its update, with
+    CodebookAverages, which then moves a revived entry to the mean of the first vectors choosing it.
     """
 
     def __init__(
@@ -195,11 +194,11 @@ class DeadEntries(_Watcher):
 
     @torch.no_grad()
     def update(self, codes: Tensor, n_active: Tensor, step: int) -> int:
-        """Count the codes of a training pass, replace dead entries; returns how many.
+        """Count the codes of a training pass and replace dead entries; returns their number.
 
-        codes: int64 (B, N, T); n_active: int (B,). What is drawn follows from seed and step
-        alone. Under torch.distributed every process must call it; use is counted over all of
-        them and the vectors are those of the first. Raises ArgumentError without a training pass.
+        codes: int64 (B, N, T); n_active: int (B,). Draws depend on seed and step alone. Under
+        torch.distributed every process must call it; use is counted over all of them, and the
+        vectors come from the first. Raises ArgumentError before the first training pass.
         """
         every = [self._vectors(i)[:, :0] for i in range(len(self.stages))]  # counts alone
         counts = self._averaged(_total(every, codes, n_active, self.size)[..., 0], codes)
@@ -213,7 +212,7 @@ class DeadEntries(_Watcher):
         return int(dead.sum())
 
     def _drawn(self, i: int, n: int, rng: np.random.Generator) -> Tensor:
-        """n vectors (n, d) that asked for codebook i, different ones while there are enough."""
+        """n vectors (n, d) that codebook i quantized, without repetition if there are enough."""
         rows = self._vectors(i).transpose(1, 2).flatten(0, 1)
         chosen = torch.from_numpy(rng.choice(len(rows), n, replace=n > len(rows)))
         drawn = rows[chosen.to(rows.device)].contiguous()

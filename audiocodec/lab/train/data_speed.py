@@ -1,7 +1,7 @@
 """Measure how fast training batches can be made: python -m audiocodec.lab.train.data_speed DATA ...
 
-DATA are sources as for training, [class=]PATH. Prints a line for reading the files directly, and
-with --cache FOLDER one for building it and one for reading from it.
+DATA are sources as for training, [class=]PATH. Prints the speed of reading the files directly and,
+with --cache FOLDER, the time to build the cache and the speed of reading from it.
 """
 
 import argparse
@@ -29,21 +29,21 @@ def items_per_second(excerpts: Excerpts, n_batches: int, n_workers: int = 0) -> 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("audiocodec.lab.train.data_speed", allow_abbrev=False)
-    parser.add_argument("data", nargs="+", help="[class=]PATH of a folder or manifest")
-    parser.add_argument("--cache", default="", help="folder for decoded audio; it stays")
-    parser.add_argument("--cache-gib", type=float, default=16.0, help="the most it may hold")
-    parser.add_argument("--sample-rate", type=int, default=44100, help="Hz")
-    parser.add_argument("--seconds", type=float, default=0.38, help="of an excerpt")
-    parser.add_argument("--batch-size", type=int, default=72)
-    parser.add_argument("--batches", type=int, default=10, help="to measure")
-    parser.add_argument("--workers", type=int, default=0, help="processes; 0: this one alone")
+    parser.add_argument("data", nargs="+", help="folders or manifests, as [class=]PATH")
+    parser.add_argument("--cache", default="", help="folder for decoded audio, which is kept")
+    parser.add_argument("--cache-gib", type=float, default=16.0, help="largest cache size, GiB")
+    parser.add_argument("--sample-rate", type=int, default=44100, help="sample rate in Hz")
+    parser.add_argument("--seconds", type=float, default=0.38, help="length of an excerpt")
+    parser.add_argument("--batch-size", type=int, default=72, help="excerpts per batch")
+    parser.add_argument("--batches", type=int, default=10, help="number of batches to measure")
+    parser.add_argument("--workers", type=int, default=0, help="batch-making processes; 0: none")
     return parser
 
 
 def measure(args: argparse.Namespace) -> None:
     """Print the figures. Raises CodecError."""
     if args.batches < 1:
-        raise ArgumentError(f"{args.batches} batches; 1 or more")
+        raise ArgumentError(f"--batches {args.batches}; must be 1 or more")
     start = time.perf_counter()
     found = scan(args.data)
     hours = sum(one.seconds for one in found.recordings) / 3600
@@ -76,7 +76,7 @@ def _say(line: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 0, or 1 with a line that says what is wrong."""
+    """Run the command; returns 0, or 1 after printing an error."""
     try:
         measure(_parser().parse_args(argv))
     except CodecError as error:

@@ -1,9 +1,9 @@
-"""The adversary of training: networks that tell decoded audio from recordings (paper, section 3.3).
+"""Discriminators: networks that tell decoded audio from recordings (paper, section 3.3).
 
-Three families look at the same audio: folded by a period (HiFi-GAN, arXiv 2010.05646), as the bands
-of complex spectrograms, and, for ablations only, as a downsampled waveform. Each gives the
-activations of all its layers, the last one being the score: near 1 for "a recording", near 0 for
-"decoded". Shapes: B batch, C channels, T samples, L rows of the folded audio, F frames, K bins.
+Three families see the same audio: folded by a period (HiFi-GAN, arXiv 2010.05646), as bands of
+complex spectrograms and, for ablations only, as a downsampled waveform. Each returns the
+activations of all its layers, of which the last is the score: near 1 for a recording, near 0 for
+decoded audio. Shapes: B batch, C channels, T samples, L rows of folded audio, F frames, K bins.
 """
 
 import math
@@ -19,26 +19,26 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from audiocodec.errors import ArgumentError
 
-PEAK = 0.8  # that every item is scaled to: the adversary shall not judge by level
-SLOPE = 0.1  # of the leaky ReLU below zero
+PEAK = 0.8  # of every item after scaling, so that level is no cue
+SLOPE = 0.1  # of the leaky ReLU for negative inputs
 PERIOD_WIDTHS = (1, 4, 16, 32, 32)  # of the layers, in multiples of period_width
-SCALE_WIDTHS = (1, 4, 16, 64, 64, 64)  # the same of scale_width
-GROUP_WIDTH = 4  # channels a group of a scale discriminator's layer sees
-FFT_STEP = 8  # window sizes are multiples of it, so that hop and padding are whole
+SCALE_WIDTHS = (1, 4, 16, 64, 64, 64)  # of the layers, in multiples of scale_width
+GROUP_WIDTH = 4  # input channels per group in a scale discriminator
+FFT_STEP = 8  # window sizes are multiples of it, so that hop and padding are whole numbers
 PUBLISHED_BANDS = ((0.0, 0.1), (0.1, 0.25), (0.25, 0.5), (0.5, 0.75), (0.75, 1.0))
 
 
 @dataclass(frozen=True)
 class DiscriminatorConfig:
-    """Which discriminators judge, and how wide they are; the defaults are the paper's.
+    """Which discriminators there are and how wide they are; the defaults are the paper's.
 
-    periods: a period discriminator each; fft_sizes: a band discriminator each, the window in
-    samples; rates: a scale discriminator each, the factor of downsampling. An empty tuple
-    switches a family off.
-    bands: from and to, as shares of the spectrum; each band has layers of its own.
-    period_width, band_width, scale_width: channels of the first layer of each family.
+    periods: one period discriminator each, in samples; fft_sizes: one band discriminator each, the
+    window in samples; rates: one scale discriminator each, the factor of downsampling. An empty
+    tuple leaves a family out.
+    bands: edges as fractions of the Nyquist frequency; each band has layers of its own.
+    period_width, band_width, scale_width: channels of the first layer in each family.
 
-    Raises ArgumentError for values that are out of bounds or leave nobody to judge.
+    Raises ArgumentError for values out of bounds, or where no discriminator is left.
     """
 
     periods: tuple[int, ...] = (2, 3, 5, 7, 11)
@@ -60,27 +60,27 @@ class DiscriminatorConfig:
 
     @property
     def min_samples(self) -> int:
-        """The shortest audio that all of them can judge: reflected edges need as much inside."""
+        """Samples of the shortest audio that all accept: edges are padded by reflection."""
         folded = [period + 1 for period in self.periods]
         framed = [size * 5 // 8 for size in self.fft_sizes]
         return max(folded + framed + list(self.rates))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint; from_dict reads them back."""
+        """Plain values for a checkpoint; see from_dict."""
         values = asdict(self)
         values["bands"] = [list(band) for band in self.bands]
         return {name: list(v) if isinstance(v, tuple) else v for name, v in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "DiscriminatorConfig":
-        """Checked configuration from plain values. Raises ArgumentError, naming the field."""
+        """A checked configuration from plain values. Raises ArgumentError that names the field."""
         if unknown := sorted(set(values) - {field.name for field in fields(cls)}):
             raise ArgumentError(f"unknown settings of the discriminators: {', '.join(unknown)}")
         return cls(**values)
 
 
 class PeriodDiscriminator(nn.Module):
-    """Folds the audio into rows of one period and looks down the columns."""
+    """Folds audio into rows of one period and convolves along the columns."""
 
     def __init__(self, period: int, width: int = 32) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """(B, 1, T > period) -> activations (B, C, L, period), five layers and the score."""
-        # A whole period too much where it divides the length, as published.
+        # As published: a whole period is added where the length is a multiple of it.
         missing = self.period - audio.shape[-1] % self.period
         x = F.pad(audio, (0, missing), mode="reflect").unflatten(-1, (-1, self.period))
         activations = _activations(self.convs, x)
@@ -103,7 +103,7 @@ class PeriodDiscriminator(nn.Module):
 
 
 class BandDiscriminator(nn.Module):
-    """Looks at bands of the complex spectrogram of one window size, each with its own layers."""
+    """Sees the complex spectrogram at one window size, in bands with layers of their own."""
 
     window: Tensor
 
@@ -123,7 +123,7 @@ class BandDiscriminator(nn.Module):
     def forward(self, audio: Tensor) -> list[Tensor]:
         """(B, 1, T >= 5/8 window) -> activations (B, C, F, K).
 
-        Five layers of the first band, five of the second..., and the score of all bands joined.
+        Five layers of the first band, five of the second, ...; last the score of all bands.
         """
         x = self.spectrogram(audio)
         stacks = [
@@ -136,13 +136,13 @@ class BandDiscriminator(nn.Module):
     def spectrogram(self, audio: Tensor) -> Tensor:
         """(B, 1, T) -> real and imaginary part (B, 2, F, K), in single precision or better.
 
-        One frame per hop, ceil(T / hop) in all, the first centred on the middle of the first hop:
-        what the published "match_stride" gives, which computes two frames more at each end and
-        drops them.
+        One frame per hop, ceil(T / hop) in all, the first centred on the middle of the first hop.
+        Equals the published "match_stride", which computes two more frames at each end and drops
+        them.
         """
         fft_size = self.window.shape[0]
         edge, n_short = (fft_size - self.hop) // 2, -audio.shape[-1] % self.hop
-        with torch.autocast(audio.device.type, enabled=False):  # half precision has no FFT
+        with torch.autocast(audio.device.type, enabled=False):  # there is no FFT in half precision
             audio = _at_least_float32(audio)
             padded = F.pad(audio, (edge, edge + n_short), mode="reflect")[:, 0]
             window = self.window.to(audio.dtype)
@@ -153,12 +153,12 @@ class BandDiscriminator(nn.Module):
 
 
 class ScaleDiscriminator(nn.Module):
-    """Looks at the waveform at a fraction of its sample rate.
+    """Sees the waveform at a fraction of its sample rate.
 
-    Downsampling by r: a low-pass filter, sinc under a squared cosine of 24 zero crossings to each
-    side with its edge at 0.945 of the new Nyquist frequency, edge samples repeated, then every
-    r-th sample, floor(T / r) of them. These are the kernel and the length of julius, which the
-    published code uses. r = 1 leaves the audio as it is.
+    Downsampling by r: a low-pass filter (sinc windowed by a squared cosine, 24 zero crossings to
+    each side, cutoff at 0.945 of the new Nyquist frequency, edge samples repeated), then every
+    r-th sample, floor(T / r) in all. Kernel and length are those of julius, which the published
+    code uses. r = 1 leaves the audio as it is.
     """
 
     low_pass: Tensor
@@ -213,7 +213,7 @@ class Discriminators(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[list[Tensor]]:
-        """Judge audio (B, 1, T), T >= config.min_samples, each item at its own level.
+        """Score audio (B, 1, T), T >= config.min_samples, each item scaled to the same peak.
 
         Returns for each discriminator the activations of its layers, the last one its score.
         Items do not depend on each other. Works under torch.autocast.
@@ -221,22 +221,22 @@ class Discriminators(nn.Module):
         """
         if audio.ndim != 3 or audio.shape[1] != 1 or audio.shape[2] < self.config.min_samples:
             raise ArgumentError(
-                f"audio of shape {tuple(audio.shape)} cannot be judged; it must be (batch, 1, "
-                f"samples) with at least {self.config.min_samples} samples"
+                f"audio of shape {tuple(audio.shape)} does not suit discriminators; it must be "
+                f"(batch, 1, samples) with at least {self.config.min_samples} samples"
             )
         audio = at_peak(audio)
         return [judge(audio) for judge in self.judges]
 
 
 def at_peak(audio: Tensor) -> Tensor:
-    """Audio (B, 1, T) without its mean, scaled item by item to a peak of 0.8; silence stays."""
+    """Audio (B, 1, T) without its mean, each item scaled to a peak of 0.8; silence stays."""
     audio = _at_least_float32(audio)
     audio = audio - audio.mean(dim=-1, keepdim=True)
     return PEAK * audio / (audio.abs().amax(dim=-1, keepdim=True) + 1e-9)
 
 
 def low_pass_kernel(rate: int, zeros: int = 24, rolloff: float = 0.945) -> Tensor:
-    """Windowed sinc (1, 1, odd) that passes what downsampling by `rate` can hold; its sum is 1."""
+    """Windowed-sinc low-pass kernel (1, 1, odd length) for downsampling by `rate`; its sum is 1."""
     reach = math.ceil(zeros * rate / rolloff)
     t = torch.arange(-reach, reach + 1, dtype=torch.float64) * (rolloff / rate)
     t = t.clamp(-zeros, zeros)
@@ -245,7 +245,7 @@ def low_pass_kernel(rate: int, zeros: int = 24, rolloff: float = 0.945) -> Tenso
 
 
 def _band_stack(width: int) -> nn.ModuleList:
-    """Layers of one band; three of them halve the bins, none the frames."""
+    """Layers of one band; three of them halve the number of bins, none that of frames."""
     shapes = [(2, 9, 1), (width, 9, 2), (width, 9, 2), (width, 9, 2), (width, 3, 1)]
     return nn.ModuleList(
         weight_norm(nn.Conv2d(c_in, width, (3, kernel), (1, stride), (1, kernel // 2)))
@@ -254,7 +254,7 @@ def _band_stack(width: int) -> nn.ModuleList:
 
 
 def _activations(convs: nn.Module, x: Tensor) -> list[Tensor]:
-    """What every layer of a list of modules makes of the one before."""
+    """Outputs of all modules of a list, each fed with the one before."""
     activations = []
     for conv in convs.children():
         x = F.leaky_relu(conv(x), SLOPE)
@@ -263,7 +263,7 @@ def _activations(convs: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 def _groups(channels: int) -> int:
-    """Groups of four channels, as published, or the next that divides an odd width."""
+    """Number of groups, of four channels each as published; fewer where 4 does not divide."""
     return math.gcd(channels, max(1, channels // GROUP_WIDTH))
 
 
@@ -272,7 +272,7 @@ def _at_least_float32(audio: Tensor) -> Tensor:
 
 
 def _band_bins(band: tuple[float, float], fft_size: int) -> tuple[int, int]:
-    """First bin of a band and the one after its last."""
+    """First bin of a band, and the bin after its last."""
     n_bins = fft_size // 2 + 1
     return int(band[0] * n_bins), int(band[1] * n_bins)
 
@@ -289,7 +289,7 @@ def _sizes(name: str, value: object, step: int) -> tuple[int, ...]:
 
 
 def _bands(value: object, fft_sizes: tuple[int, ...]) -> tuple[tuple[float, float], ...]:
-    """Pairs of shares, checked; each must hold a bin of every window size."""
+    """Checked pairs of band edges; each band must hold a bin at every window size."""
     try:
         bands = tuple((float(low), float(high)) for low, high in value)  # type: ignore[attr-defined]
     except (TypeError, ValueError) as error:

@@ -1,7 +1,7 @@
-"""One process or several: who this one is, and what they agree on.
+"""Training in one process or several: rank, shares of a batch, averages, devices.
 
-Started by torchrun, every process trains on its share of each batch. Without torchrun all of this
-does nothing.
+Under torchrun every process trains on its share of each batch. Without torchrun these functions
+do nothing.
 """
 
 import os
@@ -16,27 +16,27 @@ from torch.nn.parallel import DistributedDataParallel
 
 from audiocodec.engine import pick_device
 
-PATIENCE = timedelta(hours=12)  # the first process decodes all recordings while the others wait
+PATIENCE = timedelta(hours=12)  # others wait while the first process fills the cache
 
 
 def rank() -> int:
-    """Of this process, from 0."""
+    """Rank of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
 def world_size() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def share_of(n_items: int) -> range:
-    """The items of a batch that are this process's; n_items is a multiple of world_size()."""
+    """This process's items of a batch; n_items must be a multiple of world_size()."""
     each = n_items // world_size()
     return range(rank() * each, (rank() + 1) * each)
 
 
 def mean(values: Tensor) -> Tensor:
-    """Average of a small tensor over the processes."""
+    """Average of a tensor of any shape over the processes."""
     if world_size() == 1:
         return values
     total = values.detach().clone()
@@ -45,7 +45,7 @@ def mean(values: Tensor) -> Tensor:
 
 
 def shared(module: Module) -> Module:
-    """The module, its gradients averaged over the processes."""
+    """The module with gradients averaged over the processes."""
     if world_size() == 1:
         return module
     device = next(module.parameters()).device
@@ -54,16 +54,16 @@ def shared(module: Module) -> Module:
 
 
 def barrier() -> None:
-    """Wait for the others."""
+    """Wait until all processes get here."""
     if world_size() > 1:
         distributed.barrier()
 
 
 @contextmanager
 def joined(device: str) -> Iterator[torch.device]:
-    """Join the processes that torchrun started, if it did; gives this one's device.
+    """Join the processes that torchrun started, if any; yields this process's device.
 
-    device: "auto" (CUDA where there is one), "cpu" or "cuda". Raises ArgumentError for one that
+    device: "auto" (CUDA if available), "cpu" or "cuda". Raises ArgumentError for a device that
     cannot be used here.
     """
     own = _own_device(device, int(os.environ.get("LOCAL_RANK", "0")))
@@ -82,10 +82,10 @@ def joined(device: str) -> Iterator[torch.device]:
 
 
 def _own_device(name: str, local: int) -> torch.device:
-    """The device of this machine's process number `local`; of GPUs, each takes its own."""
+    """The device of the process with this local rank; each takes a GPU of its own."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and local:
-        name = f"cuda:{local}"  # tried there: the first GPU is no other process's to fill
+        name = f"cuda:{local}"  # pick_device tries it; trying the first GPU would use its memory
     device = pick_device(name)
     return torch.device(device.type, device.index or 0) if device.type == "cuda" else device

@@ -1,4 +1,4 @@
-"""Which settings would have no effect beside others, and why."""
+"""Finds settings that have no effect because of others."""
 
 from collections.abc import Collection, Iterator
 from dataclasses import fields
@@ -18,16 +18,16 @@ ADVERSARIAL = (
 
 
 class Idle(NamedTuple):
-    """Names of settings, and why they have no effect."""
+    """Names of settings without effect, and the reason."""
 
     names: tuple[str, ...]
     reason: str
 
 
 def check_effects(insisted: Collection[str], idle: Iterator[Idle]) -> None:
-    """Raises ArgumentError where a setting that the user gave has no effect.
+    """Raise ArgumentError where a setting that the user gave has no effect.
 
-    insisted: names of the settings that the user gave himself.
+    insisted: names of the settings given on the command line, not by a configuration file.
     """
     for names, reason in idle:
         if given := [name for name in names if name in insisted]:
@@ -36,7 +36,7 @@ def check_effects(insisted: Collection[str], idle: Iterator[Idle]) -> None:
 
 
 def idle_start(init_from: str, valid: Collection[str]) -> Iterator[Idle]:
-    """What the choice of a start and of recordings leaves without effect."""
+    """Settings without effect because of the model to start from, or without --valid."""
     if init_from:
         reason = f"the model and its shape are those of --init-from {init_from}"
         yield Idle((*NETWORK, "init"), reason)
@@ -46,13 +46,13 @@ def idle_start(init_from: str, valid: Collection[str]) -> Iterator[Idle]:
 
 
 def idle_settings(settings: TrainSettings) -> Iterator[Idle]:
-    """What losses, optimisation and quantizer leave without effect."""
+    """Settings without effect because of other losses, optimisation and quantizer settings."""
     losses, chosen, quantizer = settings.losses, settings.optimisation, settings.quantizer
     if not losses.adversary:
         reason = "there are no discriminators: --adversarial-weight and --feature-weight are 0"
         yield Idle(ADVERSARIAL, reason)
     elif chosen.adversary_from >= chosen.steps:
-        yield Idle(("adversary_from",), f"the training ends before, after {chosen.steps} steps")
+        yield Idle(("adversary_from",), f"the training ends before it, after {chosen.steps} steps")
     if chosen.schedule != "exponential":
         yield Idle(("gamma",), f"it belongs to --schedule exponential, not {chosen.schedule}")
     if not losses.mel_weight:
@@ -66,7 +66,7 @@ def idle_settings(settings: TrainSettings) -> Iterator[Idle]:
 
 
 def idle_families(chosen: DiscriminatorSettings) -> Iterator[Idle]:
-    """Widths of discriminators that there are none of."""
+    """Widths of discriminators of families that are left out."""
     for family, names in (
         ("periods", ("period_width",)),
         ("fft_sizes", ("band_width", "band_edges")),
@@ -77,6 +77,6 @@ def idle_families(chosen: DiscriminatorSettings) -> Iterator[Idle]:
 
 
 def idle_sampling(sampling: Sampling) -> Iterator[Idle]:
-    """What the way of drawing leaves without effect."""
+    """Settings without effect because of other sampling settings."""
     if not sampling.cache:
         yield Idle(("cache_gib",), "there is no --cache")

@@ -1,8 +1,8 @@
-"""Batches of excerpts: who is drawn how often, at what level, in what phase.
+"""Draws batches of training excerpts: balanced over classes, audible, at one level.
 
-Item i of step s follows from the seed, s and i alone. So a run resumes exactly, and processes that
-share a batch take slices of the same one. Source: paper, sections 3.5 and 4.2, and its published
-recipe.
+Item i of step s depends on the seed, s and i alone. So a resumed run draws the same batches, and
+processes that share a batch take slices of the same one. Source: paper, sections 3.5 and 4.2, and
+the published recipe.
 """
 
 import math
@@ -32,29 +32,31 @@ from audiocodec.lab.train.sources import FULL_BAND_HZ, SkippedFiles, TrainingRec
 
 QUIET_LUFS = -40.0  # an excerpt at or below it is drawn again
 TRIES = 8
-CHECKED = 32  # excerpts of a class, of TRIES draws each, that must be silent for it to be so
+CHECKED = 32  # excerpts, of TRIES draws each: a class is silent if all of them are
 BALANCES = ("groups", "duration", "none")
-MAX_TURN = 1000  # items after which the classes' shares are exact, per class at most
-STREAM = 0x64617461  # keeps these random numbers apart from others of the same seed and step
-EDGE_SAMPLES = 1024  # half the window in which the published transform turns phases
-DECAY_S = 0.1  # the K-weighting's response is below -150 dB after it
+MAX_TURN = 1000  # longest cycle of items over which classes have their exact shares
+STREAM = 0x64617461  # separates these random numbers from others of the same seed and step
+EDGE_SAMPLES = 1024  # half the window of the published phase shift
+DECAY_S = 0.1  # after which the impulse response of the K-weighting is below -150 dB
 
 
 class QuietExcerpts(UserWarning):
-    """Excerpts on which a model is trained are silent, or nearly so."""
+    """Training uses excerpts that are silent or nearly so."""
 
 
 @dataclass(frozen=True)
 class ExcerptSettings:
     """How excerpts are drawn.
 
-    n_samples: of an excerpt, at sample_rate. batch_size: of the whole batch, over all processes.
-    balance: "groups" takes classes by share and, within a class, groups alike (paper, section
-    3.5); "duration" takes classes by share, and all of a class as one group; "none" takes all
-    recordings as one group (the ablation without balance). In a group every second of audio is as
-    likely, so one-shots do not outweigh.
-    full_band_share: at least this share of a batch is from full-band recordings, the first items.
-    shift_phase: turn the phase of each excerpt by an angle of its own, which includes the sign.
+    n_samples: of an excerpt, at sample_rate. batch_size: over all processes.
+    balance: "groups" draws classes by share and the groups of a class alike (paper, section 3.5);
+    "duration" draws classes by share, each class as one group; "none" draws from all recordings as
+    one group (the ablation without balance). Within a group every second of audio is equally
+    likely, so that many short recordings do not outweigh long ones.
+    full_band_share: at least this share of a batch, its first items, is from full-band recordings.
+    shift_phase: shift the phase of each excerpt by a random angle, which includes sign flips.
+
+    Raises ArgumentError for values out of range.
     """
 
     n_samples: int
@@ -74,12 +76,12 @@ class ExcerptSettings:
 
     @property
     def n_full_band(self) -> int:
-        """How many items of a batch must be full-band."""
+        """Number of items of a batch that must be full-band."""
         return math.ceil(self.full_band_share * self.batch_size - 1e-9)
 
 
 class _Group:
-    """Recordings, drawn by duration."""
+    """Recordings, drawn in proportion to their duration."""
 
     def __init__(self, recordings: Sequence[TrainingRecording]) -> None:
         self.recordings = recordings
@@ -91,7 +93,7 @@ class _Group:
 
 
 class Excerpts:
-    """Excerpts of recordings, balanced, audible, at one level."""
+    """Draws excerpts of recordings: balanced, audible, at one level."""
 
     def __init__(
         self,
@@ -100,10 +102,10 @@ class Excerpts:
         settings: ExcerptSettings,
         cache: Cache | None = None,
     ) -> None:
-        """shares: class -> how often it is drawn, relative to the others; empty for all alike.
+        """shares: class -> relative frequency; empty: all classes alike.
 
         Classes without a share are left out. Raises ArgumentError for a class without recordings,
-        and where there is not enough full-band material for full_band_share.
+        and where too few classes have full-band recordings for full_band_share.
         """
         self.settings, self.cache = settings, cache
         shares = shares or {one.kind: 1.0 for one in recordings}
@@ -118,7 +120,7 @@ class Excerpts:
         self._full_band = {kind: self._grouped(kind, full) for kind in shares}
 
     def _grouped(self, kind: str, recordings: Sequence[TrainingRecording]) -> list[_Group]:
-        """The groups of a class that has any of the recordings; the class "" has them all."""
+        """Groups of a class, from those of `recordings` in it; class "" holds all."""
         groups: dict[str, list[TrainingRecording]] = {}
         for one in recordings:
             if kind in ("", one.kind):
@@ -127,12 +129,13 @@ class Excerpts:
         return [_Group(group) for group in groups.values()]
 
     def items(self, seed: int, step: int, items: range) -> Tensor:
-        """Audio (len(items), 1, n_samples) of some items of the step's batch; see the module.
+        """Audio float32 (len(items), 1, n_samples): some items of a step's batch.
 
-        items: numbers below batch_size. Raises AudioError where nothing can be read.
+        items: indices below batch_size. Raises ArgumentError for other indices, and AudioError
+        where nothing can be read.
         """
         if items and not 0 <= min(items) <= max(items) < self.settings.batch_size:
-            raise ArgumentError(f"items {items} of a batch of {self.settings.batch_size}")
+            raise ArgumentError(f"items {items}: a batch has {self.settings.batch_size}")
         plan = self.plan(seed, step)
         audio = np.zeros((len(items), 1, self.settings.n_samples), np.float32)
         for row, item in enumerate(items):
@@ -140,7 +143,7 @@ class Excerpts:
         return torch.from_numpy(audio)
 
     def check_audible(self, seed: int) -> None:
-        """Raise AudioError for a class in which nothing can be heard, judged by a few excerpts."""
+        """Raise AudioError for a class in which all of some random excerpts are silent."""
         for number, kind in enumerate(self._groups, 1):
             draws = (self._drawn(_rng(seed, number, i), kind, False)[1] for i in range(CHECKED))
             if all(lufs <= FLOOR_LUFS for lufs in draws):
@@ -153,9 +156,10 @@ class Excerpts:
     def plan(self, seed: int, step: int) -> list[tuple[str, bool]]:
         """Class of every item of a batch, and whether it must be full-band.
 
-        Classes come in turn, so a batch that is a multiple of the turn has the exact shares; where
-        the turn begins is random, for the sake of the other batches. Items of classes that have
-        full-band recordings come first, so that the shares hold whatever full_band_share is.
+        Classes follow a fixed cycle, so a batch whose size is a multiple of it has the exact
+        shares; the cycle's start is random, so that other sizes have them on average. Items of
+        classes with full-band recordings come first, so that full_band_share does not change the
+        classes' shares.
         """
         rng, size = _rng(seed, step, 0), self.settings.batch_size
         first = int(rng.integers(len(self._turn)))
@@ -163,22 +167,22 @@ class Excerpts:
         kinds.sort(key=lambda kind: not self._full_band[kind])  # stable
         able = [kind for kind in self._turn if self._full_band[kind]]
         for i in range(self.settings.n_full_band):
-            if not self._full_band[kinds[i]]:  # a batch smaller than the turn
+            if not self._full_band[kinds[i]]:  # a batch smaller than the cycle
                 kinds[i] = able[int(rng.integers(len(able)))]
         return [(kind, i < self.settings.n_full_band) for i, kind in enumerate(kinds)]
 
     def draw(self, rng: np.random.Generator, kind: str, full_band: bool) -> TrainingRecording:
-        """One recording of a class ("": of the only one, without balance)."""
+        """One recording of a class, or of all with class "" (balance "none")."""
         groups = (self._full_band if full_band else self._groups)[kind]
         return groups[int(rng.integers(len(groups)))].draw(rng)
 
     def _excerpt(self, rng: np.random.Generator, kind: str, full_band: bool) -> Mono:
-        """One excerpt, in its phase and at its level."""
+        """One excerpt (n_samples,), phase shifted, at the target level."""
         found, lufs = self._drawn(rng, kind, full_band)
         if lufs <= QUIET_LUFS:
             warnings.warn(
                 f"{f'class {kind}' if kind else 'the training set'} has excerpts no louder than "
-                f"{QUIET_LUFS:g} LUFS: {TRIES} draws in a row gave nothing else; they are used",
+                f"{QUIET_LUFS:g} LUFS, as {TRIES} draws in a row gave nothing else; they are used",
                 QuietExcerpts,
                 stacklevel=2,
             )
@@ -188,11 +192,11 @@ class Excerpts:
         return found * np.float32(normalizing_gain(lufs, float(np.abs(found).max())))
 
     def _drawn(self, rng: np.random.Generator, kind: str, full_band: bool) -> tuple[Mono, float]:
-        """An excerpt and its loudness in LUFS: up to 8 draws, until one is audible.
+        """An excerpt (n_samples,) and its loudness in LUFS: up to 8 draws, until one is audible.
 
-        The last readable one, if none is. The published recipe tries 8 places in one file. Drawing
-        the recording again too makes all audible seconds of a class alike, and passes over files
-        that are silent or damaged.
+        If none is, the last readable one. The published recipe tries 8 places in one file. Drawing
+        the recording anew as well makes all audible seconds of a class equally likely, and skips
+        files that are silent or damaged. Raises AudioError where no draw can be read.
         """
         rate, found, lufs = self.settings.sample_rate, None, FLOOR_LUFS
         for _ in range(TRIES):
@@ -223,23 +227,23 @@ def _rng(seed: int, step: int, stream: int) -> np.random.Generator:
 
 
 def check_shares(shares: Mapping[str, float], recordings: Sequence[TrainingRecording]) -> None:
-    """Raises ArgumentError for a class without recordings, and for shares that are none."""
+    """Raise ArgumentError for a class without recordings, and for shares not above 0."""
     kinds = {one.kind for one in recordings}
     if empty := [kind for kind in shares if kind not in kinds]:
         raise ArgumentError(
             f"--shares: no recordings of class {', '.join(empty)}; there are "
-            f"{', '.join(sorted(kinds))}; name those alone, or add {empty[0]}=FOLDER to --data"
+            f"{', '.join(sorted(kinds))}; name only those, or add {empty[0]}=FOLDER to --data"
         )
     if not all(0 < share < math.inf for share in shares.values()):
         text = " ".join(f"{kind}={share:g}" for kind, share in shares.items())
-        raise ArgumentError(f"--shares {text!r}; every one must be more than 0")
+        raise ArgumentError(f"--shares {text!r}; each must be more than 0")
 
 
 def _check_full_band(settings: ExcerptSettings, limit: float) -> None:
     if settings.full_band_share > limit:
         raise ArgumentError(
             f"--full-band-share {settings.full_band_share:g}, but classes with full-band "
-            f"recordings are {limit:.2f} of the shares; lower it, or add recordings to --data "
+            f"recordings make up {limit:.2f} of the shares; lower it, or add recordings to --data "
             f"whose sound goes beyond {FULL_BAND_HZ / 1000:g} kHz"
         )
 
@@ -247,9 +251,9 @@ def _check_full_band(settings: ExcerptSettings, limit: float) -> None:
 def full_band_limit(
     recordings: Sequence[TrainingRecording], shares: Mapping[str, float], balance: str
 ) -> float:
-    """The largest full_band_share: that of the classes which have full-band recordings.
+    """The largest possible full_band_share: the share of classes with full-band recordings.
 
-    shares, balance: as for Excerpts; every class has recordings.
+    shares, balance: as for Excerpts; every class must have recordings.
     """
     shares = shares or {one.kind: 1.0 for one in recordings}
     able = {one.kind for one in recordings if one.full_band and one.kind in shares}
@@ -260,9 +264,9 @@ def full_band_limit(
 
 
 def turn(shares: Mapping[str, float]) -> list[str]:
-    """Classes in turn, each as often as its share says, spread evenly.
+    """A cycle of classes in which each occurs in proportion to its share, evenly spread.
 
-    {"a": 3, "b": 2, "c": 1} -> a b a c b a. Shares that do not fit a turn of about MAX_TURN
+    {"a": 3, "b": 2, "c": 1} -> a b a c b a. Shares that need a cycle longer than about MAX_TURN
     are rounded.
     """
     largest = max(shares.values())
@@ -279,11 +283,11 @@ def turn(shares: Mapping[str, float]) -> list[str]:
 
 
 def phase_shifted(audio: Mono, angle: float) -> Mono:
-    """Add one angle to the phase of every frequency of a signal (n_samples,).
+    """Add one angle in radians to the phase of every frequency; (n_samples,) -> (n_samples,).
 
-    The published transform adds it to every bin of an STFT with a window of 2048. That is the same
-    filter, cut to the window; one FFT of the whole costs a third. Where the FFT would join the
-    end to the start, the edges are mirrored, as the STFT's are, and faded out.
+    The published transform adds it to every bin of an STFT with a window of 2048 samples: the same
+    filter, truncated to the window. One FFT of the whole signal costs a third. Because an FFT wraps
+    around, the signal is extended by reflection, as in the STFT, and faded out.
     """
     edge = min(EDGE_SAMPLES, len(audio) - 1)
     padded = np.pad(audio, edge, mode="reflect")
@@ -298,8 +302,8 @@ def phase_shifted(audio: Mono, angle: float) -> Mono:
 def loudness(audio: Mono, sample_rate: int) -> float:
     """Integrated loudness of mono audio (n_samples,) in LUFS, padded to 0.5 s; -70 or more.
 
-    Equals audiocodec.audio.LoudnessMeter (ITU-R BS.1770-4), filtering by one FFT: five times as
-    fast for the excerpts of training.
+    Equals audiocodec.audio.LoudnessMeter (ITU-R BS.1770-4), but filters by one FFT, which is five
+    times as fast for training excerpts.
     """
     n_samples = max(len(audio), int(SHORTEST_S * sample_rate))
     n_fft = fast_length(n_samples + int(DECAY_S * sample_rate))
@@ -312,7 +316,7 @@ def loudness(audio: Mono, sample_rate: int) -> float:
 
 @lru_cache(maxsize=8)
 def k_weighting(sample_rate: int, n_fft: int) -> NDArray[np.complex64]:
-    """Response of the K-weighting at the frequencies of an rfft."""
+    """Response of the K-weighting at the bins of an rfft, complex64 (n_fft // 2 + 1,)."""
     delays = np.exp(-2j * np.pi * np.fft.rfftfreq(n_fft)[:, None] * np.arange(3))
     response = np.ones(len(delays), np.complex128)
     for numerator, denominator in (high_shelf(sample_rate), high_pass(sample_rate)):
@@ -322,7 +326,7 @@ def k_weighting(sample_rate: int, n_fft: int) -> NDArray[np.complex64]:
 
 @lru_cache(maxsize=64)
 def fast_length(n_samples: int) -> int:
-    """The next length whose only factors are 2, 3 and 5."""
+    """The smallest length from n_samples up whose only prime factors are 2, 3 and 5."""
     while n_samples > 1:
         rest = n_samples
         for factor in (2, 3, 5):

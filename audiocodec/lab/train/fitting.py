@@ -1,7 +1,7 @@
-"""Shares of a recipe, fitted to the recordings that there are.
+"""Fits the shares of a recipe to the recordings that there are.
 
-A recipe is written for its own material. Whoever trains on his own has perhaps one class of its
-three, and nothing that is full-band.
+A recipe is written for its own material. Other material may have one of its three classes only,
+and no full-band recordings.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -17,11 +17,11 @@ Say = Callable[[str], None]
 def fitted_shares(
     sampling: Sampling, recordings: Sequence[TrainingRecording], insisted: Collection[str], say: Say
 ) -> Sampling:
-    """Without shares of classes that have no recordings; a line says which they were.
+    """Drop the shares of classes without recordings, and report them through `say`.
 
-    insisted: names of settings that stay as they are; Excerpts refuses shares that do not fit.
-    Where no share is left, all classes are drawn alike. Recordings of a class that has no share
-    are not drawn: a line says that too. Raises ArgumentError for shares that are none.
+    insisted: names of settings to leave alone; Excerpts refuses shares that do not fit. Where no
+    share is left, all classes are drawn alike. Classes without a share, whose recordings are not
+    drawn, are reported too. Raises ArgumentError for malformed shares.
     """
     shares = sampling.share_of_class
     kinds = {one.kind: None for one in recordings}
@@ -40,16 +40,16 @@ def fitted_shares(
 def fitted_full_band(
     sampling: Sampling, recordings: Sequence[TrainingRecording], insisted: Collection[str], say: Say
 ) -> Sampling:
-    """full_band_share lowered to what can be drawn; a line says so.
+    """Lower full_band_share to what can be drawn, and report it through `say`.
 
-    insisted: as for fitted_shares, whose result this takes, checked by excerpts.check_shares.
-    Whether a recording is full-band must be known of all.
+    insisted: as for fitted_shares. sampling: the result of fitted_shares, which
+    excerpts.check_shares has accepted. All recordings must have `full_band` set.
     """
     limit = full_band_limit(recordings, sampling.share_of_class, sampling.balance)
     if not limit < sampling.full_band_share <= 1 or "full_band_share" in insisted:
         return sampling
     say(
         f"the full-band share is lowered from {sampling.full_band_share:g} to {limit:.2g}: classes "
-        f"with sound beyond {FULL_BAND_HZ / 1000:g} kHz have no more of the shares"
+        f"with sound beyond {FULL_BAND_HZ / 1000:g} kHz have no larger part of the shares"
     )
     return replace(sampling, full_band_share=limit)

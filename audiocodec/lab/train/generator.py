@@ -1,4 +1,4 @@
-"""The codec's networks in training: one pass at the chosen precision, the start, the average."""
+"""The codec's networks in training: forward pass, initial biases, weight norm, moving average."""
 
 import copy
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from audiocodec.model.network import DAC, Trained
 
 
 class Generator(nn.Module):
-    """Encoder, quantizer, decoder; the networks in `precision`, the quantizer in float32."""
+    """Encoder and decoder in `precision`, quantizer in float32."""
 
     def __init__(self, model: DAC, precision: str = "float32") -> None:
         super().__init__()
@@ -29,15 +29,15 @@ class Generator(nn.Module):
         return Trained(decoded.float(), quantized)
 
     def compile_networks(self) -> None:
-        """Compile what repeats with one shape; the quantizer stays, options hook into it."""
+        """Compile encoder and decoder. The quantizer stays eager: options hook into it."""
         self.model.encoder.compile()
         self.model.decoder.compile()
 
 
 def published_start(model: DAC) -> None:
-    """Set the biases of plain convolutions to zero, as the published training does.
+    """Set the biases of convolutions (not transposed ones) to zero, as the published training does.
 
-    Its truncated normal weights never took effect: its weight norm overwrote them.
+    Its truncated normal weights are left out: its weight norm overwrote them.
     """
     for module in model.modules():
         if isinstance(module, nn.Conv1d) and module.bias is not None:
@@ -45,14 +45,14 @@ def published_start(model: DAC) -> None:
 
 
 def with_weight_norm(model: DAC) -> None:
-    """Train every convolution as direction and length, which leaves its values unchanged."""
+    """Apply weight normalization to every convolution; the weights' values stay."""
     for module in _convolutions(model):
         weight_norm(module)
 
 
 @torch.no_grad()
 def exported(model: DAC) -> DAC:
-    """A new model with the same values and variants, in plain convolutions."""
+    """A copy of the model and its variants, weight normalization folded into the weights."""
     plain, modules = rebuilt(model.config, variants_of(model)), dict(model.named_modules())
     for name, value in plain.state_dict().items():
         owner, _, attribute = name.rpartition(".")
@@ -65,10 +65,10 @@ def _convolutions(model: DAC) -> Iterator[nn.Module]:
 
 
 class MovingAverage:
-    """A copy of a model that follows its weights slowly; what is validated and exported.
+    """An exponential moving average of a model's weights, which is validated and exported.
 
-    In the first steps it forgets faster, so that it does not stay at the start: the decay is at
-    most (1 + n) / (10 + n) after n updates.
+    The decay is at most (1 + n) / (10 + n) after n updates, so that the initial weights are soon
+    forgotten.
     """
 
     def __init__(self, model: DAC, decay: float) -> None:
@@ -77,7 +77,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: DAC) -> None:
-        """Follow a step."""
+        """Move towards the model's weights after a step."""
         decay = min(self.decay, (1 + self.n_updates) / (10 + self.n_updates))
         self.n_updates += 1
         ours, theirs = list(self.model.state_dict().values()), list(model.state_dict().values())

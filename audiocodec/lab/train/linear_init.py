@@ -1,16 +1,16 @@
-"""A start for training: the network set to a linear codec, in closed form, from real audio.
+"""Initializes a network as a linear codec, in closed form from real audio.
 
-From random weights a spectral loss gives shaped noise for thousands of steps. But every layer can
-hold a linear transform, so the best linear ones that are known are put there:
+From random weights, training on a spectral loss gives shaped noise for thousands of steps. But
+every layer can hold a linear transform, so it starts with the best known one:
 
-1. Residual units start as almost the identity and Snake as almost linear (small alpha).
-2. Encoder, stage by stage: the first convolution is a bank of shifts with pre-emphasis, each
+1. Residual units start close to the identity, and Snake close to linear (small alpha).
+2. Encoder, stage by stage: the first convolution is a bank of delays with pre-emphasis, each
    strided one the principal components of the windows it sees.
-3. Quantizer, stage by stage on what is left: projections onto the principal directions plus a
-   constant last coordinate, which lets a look-up by angle tell loud from quiet; codebooks by
-   k-means under that same look-up.
+3. Quantizer, stage by stage on the residual: projections onto the principal directions, plus a
+   constant last coordinate that lets a look-up by angle tell loud from quiet; codebooks by
+   k-means with that same look-up.
 4. Decoder, stage by stage: least squares from the quantized features to the encoder's features
-   of the same resolution, at last to the audio.
+   at the same resolution, and finally to the audio.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ ALPHA = 0.2  # of Snake: x + 0.2 x^2 near zero
 RMS = 0.3  # of the features, small enough for Snake to be nearly linear
 UNIT_SCALE = 0.05  # of the last convolution of a residual unit
 PRE_EMPHASIS = 0.85  # of the input, so that speech formants are not lost under bass
-MAX_ROWS = 200_000  # of a regression or covariance
+MAX_ROWS = 200_000  # used for a regression or covariance
 RIDGE = 1e-4
 
 Stage = TypeVar("Stage", bound=nn.Module)
@@ -40,9 +40,9 @@ Stage = TypeVar("Stage", bound=nn.Module)
 
 @torch.no_grad()
 def linear_init(model: DAC, audio: Tensor, seed: int = 0) -> None:
-    """Set all weights of `model` from audio (B, 1, T), half a minute to some minutes of it.
+    """Set all weights of `model` from audio (B, 1, T), half a minute to some minutes in all.
 
-    A decoder that is wider than the encoder keeps its random weights in the channels beyond. Raises
+    A decoder that is wider than the encoder keeps random weights in the additional channels. Raises
     ArgumentError where the decoder is narrower or does not mirror the encoder's strides.
     """
     config = model.config
@@ -71,7 +71,7 @@ def linear_init(model: DAC, audio: Tensor, seed: int = 0) -> None:
 def _fit_encoder(
     model: DAC, audio: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, list[Tensor]]:
-    """Latents, and the features before each strided convolution."""
+    """Set the encoder; returns latents and the features before each strided convolution."""
     encoder, features = model.encoder, []
     _set_shifts(encoder.conv_in, RMS / float(_emphasized(audio).std()), generator)
     x = encoder.conv_in(audio)
@@ -89,7 +89,7 @@ def _emphasized(audio: Tensor) -> Tensor:
 
 
 def _set_shifts(conv: nn.Conv1d, gain: float, generator: torch.Generator) -> None:
-    """Channel j gives the emphasized signal shifted by j samples; channels beyond, noise."""
+    """Channel j shifts the pre-emphasized signal by j samples; further channels are random."""
     weight = 0.02 * torch.randn(conv.weight.shape, generator=generator)
     for j in range(min(conv.kernel_size[0], conv.out_channels)):
         weight[j, 0, j] += 1
@@ -100,7 +100,7 @@ def _set_shifts(conv: nn.Conv1d, gain: float, generator: torch.Generator) -> Non
 
 
 def _set_principal(conv: nn.Conv1d, x: Tensor, generator: torch.Generator) -> None:
-    """The principal components of the windows of x (B, C, T) that the convolution sees."""
+    """Set a convolution to the principal components of the windows of x (B, C, T) it sees."""
     rows = _sample(_windows(x, conv), generator)
     mean, directions, variances = _principal(rows)
     n = conv.out_channels
@@ -110,7 +110,7 @@ def _set_principal(conv: nn.Conv1d, x: Tensor, generator: torch.Generator) -> No
 
 
 def _set_identity(conv: nn.Conv1d) -> None:
-    """Input channels to output channels of the same number; output channels beyond stay."""
+    """Copy input channels to output channels of the same index; further ones stay random."""
     n = min(conv.in_channels, conv.out_channels)
     conv.weight[:n] = 0
     conv.weight[range(n), range(n), conv.kernel_size[0] // 2] = 1
@@ -120,7 +120,7 @@ def _set_identity(conv: nn.Conv1d) -> None:
 def fit_quantizer(
     quantizer: ResidualQuantizer, latents: Tensor, generator: torch.Generator
 ) -> Tensor:
-    """Set projections and codebooks from latents (B, D, T); returns them quantized."""
+    """Set projections and codebooks from latents (B, D, T); returns quantized latents (B, D, T)."""
     rest = latents.transpose(1, 2).reshape(-1, latents.shape[1])
     total = torch.zeros_like(rest)
     for stage in _stages(quantizer.stages, VectorQuantizer):
@@ -130,7 +130,7 @@ def fit_quantizer(
 
 
 def _fit_stage(stage: VectorQuantizer, rows: Tensor, generator: torch.Generator) -> Tensor:
-    """Fit one codebook to rows (N, D); returns them quantized."""
+    """Fit one codebook to rows (N, D); returns quantized rows (N, D)."""
     mean, directions, variances = _principal(rows)
     n = stage.codebook.embedding_dim - 1
     scale = float(variances[:n].sum().clamp(min=1e-12).rsqrt())  # rms 1
@@ -172,10 +172,10 @@ def _fit_decoder(
 def _fit_up(up: UpConv, x: Tensor, target: Tensor, generator: torch.Generator) -> None:
     """Least squares for a transposed convolution: x (B, C, T) -> target (B, C', T * stride).
 
-    Output channels beyond those of the target stay.
+    Output channels that the target lacks stay random.
 
-    Output s * (t + 1) + r - crop_left is made of frame t through tap s + r and of frame t + 1
-    through tap r, so each r is a regression of its own.
+    With stride s, output s * (t + 1) + r - crop_left depends on frame t through tap s + r and on
+    frame t + 1 through tap r, so each r is a separate regression.
     """
     stride, n = up.stride[0], target.shape[1]
     pairs = torch.cat([x[..., :-1], x[..., 1:]], dim=1)
@@ -191,7 +191,7 @@ def _fit_up(up: UpConv, x: Tensor, target: Tensor, generator: torch.Generator) -
 
 
 def _least_squares(rows: Tensor, wanted: Tensor, generator: torch.Generator) -> Tensor:
-    """(N, n), (N, m) -> (n + 1, m), the last row the offset; a little ridge."""
+    """Ridge regression (N, n), (N, m) -> (n + 1, m), the last row the offset."""
     if len(rows) > MAX_ROWS:
         chosen = torch.randint(len(rows), (MAX_ROWS,), generator=generator)
         rows, wanted = rows[chosen], wanted[chosen]
@@ -202,7 +202,7 @@ def _least_squares(rows: Tensor, wanted: Tensor, generator: torch.Generator) -> 
 
 
 def _principal(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Mean (n,), principal directions as columns (n, n), variances (n,), the greatest first."""
+    """Mean (n,), principal directions as columns (n, n), variances (n,) in descending order."""
     mean = rows.mean(dim=0)
     centred = rows - mean
     variances, directions = torch.linalg.eigh((centred.T @ centred / len(rows)).double())
@@ -210,7 +210,7 @@ def _principal(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _windows(x: Tensor, conv: nn.Conv1d) -> Tensor:
-    """x (B, C, T) -> rows (B * T', C * kernel), what the convolution multiplies."""
+    """x (B, C, T) -> rows (B * T', C * kernel): the convolution's input windows."""
     kernel, stride, padding = conv.kernel_size[0], conv.stride[0], int(conv.padding[0])
     windows = F.pad(x, (padding, padding)).unfold(-1, kernel, stride)
     return windows.transpose(1, 2).reshape(-1, x.shape[1] * kernel)

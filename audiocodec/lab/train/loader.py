@@ -1,4 +1,4 @@
-"""Batches made ahead of time by worker processes, in the order of steps, from any step on."""
+"""Batches prepared ahead by worker processes, in the order of steps, starting at any step."""
 
 from collections.abc import Iterator
 from types import TracebackType
@@ -15,7 +15,7 @@ PREFETCH = 4  # batches per worker that wait to be used
 
 
 class _Steps(Dataset[Tensor | CodecError]):
-    """Batch by step. Errors are handed over as values: raised in a worker they lose their line."""
+    """Batches by step. Errors are returned: raised in a worker they would lose their message."""
 
     def __init__(self, excerpts: Excerpts, seed: int, items: range) -> None:
         self.excerpts, self.seed, self.items = excerpts, seed, items
@@ -28,30 +28,31 @@ class _Steps(Dataset[Tensor | CodecError]):
 
 
 class Loader:
-    """The batches of a training run; a context manager, which stops the workers at the end."""
+    """The batches of a training run; a context manager that stops the workers at its end."""
 
     def __init__(
         self, excerpts: Excerpts, seed: int, items: range, n_steps: int, n_workers: int = 0
     ) -> None:
-        """items: those of the batch that this process trains on. n_steps: of the whole run.
+        """items: indices of the batch that this process trains on. n_steps: of the whole run.
 
-        n_workers: processes that prepare batches ahead; with 0 they are made when asked for.
+        n_workers: processes that prepare batches ahead; with 0, batches are made on request.
+        Raises ArgumentError for a negative n_workers.
         """
         if n_workers < 0:
-            raise ArgumentError(f"{n_workers} workers; 0 or more")
+            raise ArgumentError(f"--workers {n_workers}; must be 0 or more")
         self._steps = _Steps(excerpts, seed, items)
         self.n_steps, self.n_workers = n_steps, n_workers
         self._next = 0
         self._made: Iterator[Tensor | CodecError] | None = None
 
     def batch(self, step: int) -> Tensor:
-        """Audio (len(items), 1, n_samples) of a step, pinned where there is CUDA.
+        """Audio float32 (len(items), 1, n_samples) of a step, in pinned memory where there is CUDA.
 
-        Fast when steps are asked for in order; any other step starts the workers anew from there.
-        Raises what Excerpts.items raises.
+        Fast in the order of steps; any other step restarts the workers from there.
+        Raises ArgumentError for a step outside the run, and what Excerpts.items raises.
         """
         if not 0 <= step < self.n_steps:
-            raise ArgumentError(f"step {step} of a run of {self.n_steps}")
+            raise ArgumentError(f"step {step} is outside a run of {self.n_steps} steps")
         if step != self._next:
             self.close()
         if self._made is None:

@@ -1,4 +1,4 @@
-"""Where the figures of a training go: a file of JSON lines, and TensorBoard if it is installed."""
+"""Logs of a training run: a file of JSON lines, and TensorBoard if it is installed."""
 
 import json
 import warnings
@@ -37,7 +37,7 @@ class Logs:
                     self.board.add_scalar(f"{kind}/{name}", value, step)
 
     def sounds(self, step: int, validated: Validated) -> None:
-        """Originals and decoded excerpts, to hear and as mel spectrograms one above the other."""
+        """Originals and decoded excerpts as audio, and as mel spectrograms one above the other."""
         if self.board is None:
             return
         for i, pair in enumerate(zip(validated.originals, validated.decoded)):
@@ -47,9 +47,9 @@ class Logs:
             self.board.add_image(f"{i}/original above decoded", picture, step, dataformats="HW")
 
     def close(self) -> None:
-        """Write what is still in memory."""
+        """Write buffered events."""
         if self.board is not None:
-            with suppress(OSError):  # log.jsonl has the figures too
+            with suppress(OSError):  # log.jsonl has all figures
                 self.board.close()
 
 
@@ -58,8 +58,8 @@ def _board(folder: Path) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         warnings.warn(
-            "no TensorBoard: `pip install 'audiocodec[train]'` brings it; figures go to "
-            f"{FILE} alone",
+            "TensorBoard is not installed (`pip install 'audiocodec[train]'` does it); figures go "
+            f"to {FILE} only",
             stacklevel=3,
         )
         return None
@@ -77,7 +77,7 @@ def _board_errors(folder: Path) -> Iterator[None]:
 
 
 def _picture(audio: Tensor, sample_rate: int) -> np.ndarray:
-    """Mel spectrogram of (1, T) as (rows, columns) of 0 to 1, low frequencies at the bottom."""
+    """Mel spectrogram of (1, T) as (mels, frames) from 0 to 1, low frequencies at the bottom."""
     mel = spectral.mel_filterbank(sample_rate, IMAGE_WINDOW, IMAGE_MELS)
     magnitudes = mel @ spectral.spectrogram(audio[None], IMAGE_WINDOW)[0].abs()
     db = 20 * magnitudes.clamp(min=1e-5).log10()
@@ -85,7 +85,7 @@ def _picture(audio: Tensor, sample_rate: int) -> np.ndarray:
 
 
 def read_log(folder: Path, kind: str = "train") -> list[dict[str, float]]:
-    """The figures of one kind that a run has written, in order of steps; resumed steps once."""
+    """Logged figures of one kind, in order of steps; of repeated steps the last."""
     lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
     by_step = {row["step"]: row for row in map(json.loads, lines) if row["kind"] == kind}
     return [by_step[step] for step in sorted(by_step)]

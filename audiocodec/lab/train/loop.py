@@ -1,4 +1,4 @@
-"""Runs a trainer to its last step: checkpoints, figures, held-out excerpts, a progress bar."""
+"""Runs a trainer to its last step, with checkpoints, logs, validation and a progress bar."""
 
 from collections import deque
 from pathlib import Path
@@ -15,28 +15,30 @@ from audiocodec.lab.train.settings import Running
 from audiocodec.lab.train.trainer import Figures, Trainer, TrainingDiverged
 from audiocodec.lab.train.validation import validate
 
-COUNTED = 200  # of the last steps, whose codes tell how codebooks are used
+COUNTED = 200  # last steps over whose codes codebook usage is measured
 
 
 class Loop:
     """One run in one folder; only the first process writes there."""
 
     def __init__(self, trainer: Trainer, folder: Path, held_out: Tensor | None = None) -> None:
-        """held_out: (B, 1, T) to validate on, T a multiple of the hop."""
+        """held_out: audio (B, 1, T) to validate on, T a multiple of the hop."""
         self.trainer, self.folder, self.held_out = trainer, folder, held_out
         self.first = distributed.rank() == 0
         self.best_mel = float("inf")
-        self.saved_step: int | None = None  # of the checkpoint to go on from
+        self.saved_step: int | None = None  # of checkpoint.pt
         self.codes: deque[Tensor] = deque(maxlen=COUNTED)
-        self.window: list[Figures] = []  # of the steps since the last line of the log
+        self.window: list[Figures] = []  # of steps since the last log line
 
     @property
     def _every(self) -> Running:
         return self.trainer.settings.running
 
     def run(self) -> None:
-        """Go on from folder/checkpoint.pt if there is one. Raises TrainingDiverged, ModelError,
-        and OutputError that says which checkpoint is good."""
+        """Train, resuming from folder/checkpoint.pt if there is one.
+
+        Raises TrainingDiverged, ModelError, and OutputError that names the last good checkpoint.
+        """
         trainer, latest = self.trainer, self.folder / checkpoints.LATEST
         if latest.exists():
             checkpoints.load(trainer, latest)
@@ -67,8 +69,8 @@ class Loop:
         if self.saved_step is None:
             return "no checkpoint was written yet"
         return (
-            f"{self.folder / checkpoints.LATEST} is whole, of step {self.saved_step}: the same "
-            "command goes on from there"
+            f"{self.folder / checkpoints.LATEST} is intact, from step {self.saved_step}: the same "
+            "command resumes from it"
         )
 
     def _step(self, logs: Logs | None, bar: tqdm) -> None:
@@ -103,7 +105,7 @@ class Loop:
         return self.trainer.step == self.trainer.settings.optimisation.steps
 
     def _log(self, logs: Logs, bar: tqdm) -> None:
-        """Means since the last line."""
+        """Log means over the steps since the last line."""
         trainer, config = self.trainer, self.trainer.model.config
         names = self.window[-1].keys()
         means = {n: float(np.mean([f[n] for f in self.window if n in f])) for n in names}
@@ -121,7 +123,7 @@ class Loop:
         self.window.clear()
 
     def _validate(self, logs: Logs | None) -> None:
-        """On the first process; the others wait. Keeps the checkpoint of least mel distance."""
+        """Validate, in the first process only; keeps the checkpoint with the least mel loss."""
         if not self.first or self.held_out is None:
             return
         trainer = self.trainer

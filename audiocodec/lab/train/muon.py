@@ -1,7 +1,8 @@
-"""Muon: momentum whose matrices are made orthogonal (K. Jordan et al., 2024).
+"""Muon: momentum with orthogonalized updates (K. Jordan et al., 2024).
 
-Every direction of a layer moves alike, however weak its gradient. In short trainings that brings
-a given loss in fewer steps than AdamW; it costs a few matrix products a step.
+Every direction of a weight matrix moves equally far, however weak its gradient. Short trainings
+thus reach a given loss in fewer steps than with AdamW, at the cost of a few matrix products per
+step.
 """
 
 from collections.abc import Iterable
@@ -10,13 +11,13 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-QUINTIC = (3.4445, -4.7750, 2.0315)  # Newton-Schulz with steep slope at zero
-ROUNDS = 5
-ADAM_RMS = 0.2  # of an AdamW update at lr 1, so that one lr suits both (arXiv 2502.16982)
+QUINTIC = (3.4445, -4.7750, 2.0315)  # coefficients of Newton-Schulz, steep at zero
+ROUNDS = 5  # of Newton-Schulz
+ADAM_RMS = 0.2  # of AdamW's update at lr 1; scaling to it lets both share one lr (arXiv 2502.16982)
 
 
 class Muon(Optimizer):
-    """For weights of two and more dimensions, taken as matrices: the first against the rest."""
+    """For weights of two or more dimensions, as matrices (first dimension, all others)."""
 
     def __init__(
         self,
@@ -29,7 +30,7 @@ class Muon(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Move every weight that has a gradient; Nesterov momentum."""
+        """Update every weight that has a gradient, with Nesterov momentum."""
         for group in self.param_groups:
             for weight in group["params"]:
                 if weight.grad is None:
@@ -44,7 +45,7 @@ class Muon(Optimizer):
 
 
 def orthogonal(weight: Tensor) -> Tensor:
-    """The nearest matrix with equal singular values, roughly, at the RMS of an AdamW update."""
+    """Approximate orthogonalization of a weight (n, ...), scaled to the RMS of AdamW's updates."""
     matrix = weight.flatten(1)
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T if tall else matrix

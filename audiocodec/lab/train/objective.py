@@ -1,4 +1,4 @@
-"""What the generator is trained towards: every loss by name, and their weighted sum."""
+"""The generator's objective: its losses by name, and their weighted sum."""
 
 import torch
 from torch import Tensor
@@ -12,14 +12,14 @@ Parts = dict[str, Tensor]  # losses by name, unweighted
 
 
 class Objective:
-    """Losses of a pass and their sum (paper, section 3.4 to 3.6)."""
+    """The losses of a forward pass and their weighted sum (paper, sections 3.4 to 3.6)."""
 
     def __init__(self, settings: LossSettings, sample_rate: int) -> None:
         self.settings, self.sample_rate = settings, sample_rate
         self.windows, self.bins = numbers(settings.mel_windows), numbers(settings.mel_bins)
 
     def weights(self, step: int) -> dict[str, float]:
-        """Of every loss, by name."""
+        """Weight of every loss at a step, by name."""
         s = self.settings
         return {
             "mel": s.mel_weight * min(1.0, (step + 1) / (s.mel_ramp + 1)),
@@ -33,7 +33,10 @@ class Objective:
         }
 
     def reconstruction(self, made: Trained, audio: Tensor) -> Parts:
-        """All but the adversarial losses; mel and waveform also where they do not count."""
+        """All losses but the adversarial ones, for audio (B, 1, T).
+
+        Mel and waveform losses are computed even with weight 0, for the log.
+        """
         s, estimate = self.settings, made.audio
         parts = {
             "mel": spectral.mel_loss(estimate, audio, self.sample_rate, self.windows, self.bins),
@@ -50,6 +53,6 @@ class Objective:
         return parts
 
     def total(self, parts: Parts, step: int) -> Tensor:
-        """The weighted sum."""
+        """The weighted sum of losses at a step, a scalar."""
         weights = self.weights(step)
         return torch.stack([weights[name] * loss for name, loss in parts.items()]).sum()

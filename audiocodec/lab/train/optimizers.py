@@ -1,4 +1,4 @@
-"""Which optimiser moves what, and at which rate."""
+"""Assigns parameters to optimisers, and sets their learning rates."""
 
 from collections.abc import Iterable
 
@@ -9,18 +9,18 @@ from audiocodec.lab.train.muon import Muon
 from audiocodec.lab.train.settings import TrainSettings
 from audiocodec.model.network import DAC
 
-MATRIX = 16  # a weight with both sides at least this long counts as a matrix
+MATRIX = 16  # smallest dimension of a weight that counts as a matrix
 DISCRIMINATORS = "discriminators"  # keys of the optimisers
 QUANTIZER = "quantizer"
 
 
 class Optimizers:
-    """AdamW for all, but Muon for the networks' matrices where the settings say so."""
+    """AdamW for all parameters, or Muon for the networks' matrices if so set."""
 
     def __init__(
         self, model: DAC, discriminators: nn.Module | None, settings: TrainSettings
     ) -> None:
-        self.settings, self.scale = settings, 1.0  # scale: of all rates, to be lowered in need
+        self.settings, self.scale = settings, 1.0  # scale: factor on all rates
         chosen = settings.optimisation
         networks = [*model.encoder.parameters(), *model.decoder.parameters()]
         matrices = [p for p in networks if chosen.muon and _is_matrix(p)]
@@ -40,7 +40,7 @@ class Optimizers:
         return AdamW(list(parameters), betas=betas, weight_decay=chosen.weight_decay)
 
     def lr_at(self, name: str, step: int) -> float:
-        """Learning rate of one optimiser at a step."""
+        """Learning rate of one optimiser at a step, before `scale`."""
         quantizer, chosen = self.settings.quantizer, self.settings.optimisation
         scale = {
             QUANTIZER: quantizer.quantizer_lr * (step >= quantizer.quantizer_from),
@@ -49,7 +49,7 @@ class Optimizers:
         return chosen.lr_at(step) * scale.get(name, 1.0)
 
     def set_rates(self, step: int) -> None:
-        """Give every optimiser its learning rate for a step; a rate that is a tensor stays one."""
+        """Set every optimiser's learning rate for a step; rates held in tensors stay tensors."""
         for name, optimizer in self.by_name.items():
             rate = self.scale * self.lr_at(name, step)
             for group in optimizer.param_groups:
@@ -59,7 +59,7 @@ class Optimizers:
                     group["lr"] = rate
 
     def step(self, discriminators: bool) -> None:
-        """Move the discriminators, or everything else."""
+        """Update the discriminators, or everything else."""
         for name, optimizer in self.by_name.items():
             if (name == DISCRIMINATORS) == discriminators:
                 optimizer.step()

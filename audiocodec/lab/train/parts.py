@@ -1,4 +1,4 @@
-"""Any part of a recording, mono at the model's rate, as it is in the whole recording."""
+"""Reads parts of recordings, mono at the model's rate, equal to those of the whole recording."""
 
 import math
 import os
@@ -18,15 +18,15 @@ from audiocodec.recordings import Recording, open_recording
 
 Mono = NDArray[np.float32]  # (n_samples,), full scale 1.0
 
-MAX_OPEN = 16  # recordings in each process
-CANCELLED = 1e-4  # share of the energy, -40 dB, below which channels count as opposite
+MAX_OPEN = 16  # recordings kept open per thread
+CANCELLED = 1e-4  # fraction of the energy, -40 dB, below which the channels cancel
 
 
 def read_part(recording: Recording, start: int, n_samples: int, sample_rate: int) -> Mono:
-    """Read n_samples from `start`, both at sample_rate; zeros after the end.
+    """Read float32 (n_samples,) from `start`, both counted at sample_rate; zeros after the end.
 
-    Decodes and resamples only what is needed, with the reach of the resampler's filter on both
-    sides, so a part equals that part of the whole recording. Channels are averaged.
+    Decodes and resamples only the part and what the resampler's filter reaches on both sides, so
+    the result equals that part of the whole resampled recording. Channels are averaged.
     Raises AudioError for a recording that cannot be read there, for NaN or infinity, and for
     channels that cancel each other.
     """
@@ -36,19 +36,19 @@ def read_part(recording: Recording, start: int, n_samples: int, sample_rate: int
     audio, end = _read_mono(source, first, last)
     if rate != sample_rate:
         audio = soxr.resample(audio, rate, sample_rate, quality=QUALITY)
-    # without what the filter leaves after the end
+    # cut off the filter's tail after the end
     n_left = n_samples if end is None else resampled_length(end, rate, sample_rate) - start
     return fitted(audio[n_skip : n_skip + max(0, n_left)], n_samples)
 
 
-_kept = threading.local()  # open recordings of this thread, the last used at the end
+_kept = threading.local()  # this thread's open recordings, the most recently used last
 
 
 def _opened(recording: Recording) -> AudioSource:
-    """Open a recording, or take it as it is still open: opening scans some formats to their end.
+    """Open a recording or reuse an open one, since opening scans some formats to their end.
 
-    A process that was forked from another opens its own: the two would move each other's place in
-    the file. One that has changed is opened anew.
+    A forked process opens its own, because it would share file positions with its parent. A
+    recording that has changed is opened anew.
     """
     if getattr(_kept, "process", None) != os.getpid():
         _kept.process, _kept.sources = os.getpid(), OrderedDict()
@@ -67,16 +67,16 @@ def _opened(recording: Recording) -> AudioSource:
 def _state(path: Path) -> tuple[int, int]:
     try:
         status = os.stat(path)
-    except (OSError, ValueError):  # opening says what is wrong
+    except (OSError, ValueError):  # opening reports the error
         return 0, 0
     return status.st_mtime_ns, status.st_size
 
 
 def _needed(start: int, n_samples: int, from_rate: int, to_rate: int) -> tuple[int, int, int]:
-    """Input samples [first, last) for the output wanted, and how much output comes before it.
+    """Input samples [first, last) for the wanted output, and output samples to skip before it.
 
-    first falls on a whole output sample, or the part would lie between those of the whole; it is
-    below 0 near the start, where silence comes before the recording.
+    first coincides with an output sample, so that output samples fall where those of the whole
+    recording do. It is negative near the start: silence precedes the recording.
     """
     if from_rate == to_rate:
         return start, start + n_samples, 0
@@ -89,9 +89,9 @@ def _needed(start: int, n_samples: int, from_rate: int, to_rate: int) -> tuple[i
 
 
 def _read_mono(source: AudioSource, first: int, last: int) -> tuple[Mono, int | None]:
-    """Samples from `first`, before which there is silence, up to `last` or the end.
+    """Mono samples from `first` to `last` or the end; silence before sample 0.
 
-    Returns where the recording ends, too, if that is before `last`.
+    Also returns the end of the recording if it lies before `last`, else None.
     """
     begin = max(0, first)
     blocks = list(source.blocks(begin, last))
@@ -100,29 +100,29 @@ def _read_mono(source: AudioSource, first: int, last: int) -> tuple[Mono, int | 
     check_mix(source.name, energy_of(mono[:, None]), energy_of(audio))
     end = begin + len(audio) if begin + len(audio) < last else None
     if end is not None and source.n_samples is not None:
-        end = source.n_samples  # the part may lie behind it
+        end = source.n_samples  # the part may start after it
     return np.pad(mono, (max(0, -first), 0)), end
 
 
 def mixed(audio: NDArray[np.float32]) -> Mono:
-    """Mean of the channels of (n_samples, channels), 60 times as fast as numpy's."""
+    """Mean of the channels, (n_samples, channels) -> (n_samples,); 60 times as fast as mean()."""
     return sum(audio.T[1:], start=audio[:, 0]) / np.float32(audio.shape[1])
 
 
 def energy_of(audio: NDArray[np.float32]) -> float:
-    """Sum of the squares of (n_samples, channels), of a channel on average."""
+    """Sum of squares of audio (n_samples, channels), averaged over channels."""
     return float(np.square(audio).sum()) / audio.shape[1]
 
 
 def check_mix(name: str, mono_energy: float, energy: float) -> None:
-    """Raise AudioError where next to nothing is left of the channels when they are mixed."""
+    """Raise AudioError where mixing to mono cancels nearly all energy."""
     if mono_energy < CANCELLED * energy:
         raise AudioError(
-            f"{name}: its channels cancel each other when they are mixed to mono, as opposite ones "
-            "do; train on one of them alone"
+            f"{name}: its channels have opposite phase and cancel each other when mixed to mono; "
+            "train on one of them alone"
         )
 
 
 def fitted(audio: Mono, n_samples: int) -> Mono:
-    """Cut, or padded with zeros."""
+    """Audio cut, or padded with zeros, to (n_samples,)."""
     return np.pad(audio[:n_samples], (0, max(0, n_samples - len(audio))))

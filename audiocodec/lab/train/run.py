@@ -1,4 +1,4 @@
-"""From a plan to a trained model: scans the material, sets the start, trains, exports."""
+"""A whole training: finds recordings, initializes the model, trains it and exports it."""
 
 import json
 import sys
@@ -47,7 +47,7 @@ from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model, save_model
 
 STARTS = ("random", "linear")
-LINEAR_SECONDS = 96  # audio for the start in closed form, in excerpts of one second
+LINEAR_SECONDS = 96  # of audio for the linear start, in excerpts of one second
 KMEANS_EXCERPTS = 512  # of training length, for codebooks from k-means
 HELD_OUT, HELD_OUT_S = 48, 2.0  # excerpts to validate on
 HELD_OUT_SEED = 1
@@ -55,14 +55,14 @@ MODEL, PLAN = "model", "plan.json"
 
 
 @dataclass(frozen=True)
-class Plan:
-    """All that a training is.
+class TrainingPlan:
+    """Everything that defines a training run.
 
-    data, valid: sources, [class=]PATH; see train.sources. insisted: names of settings that the
-    user gave himself: each must have an effect, see train.effects; other shares and
-    full_band_share are fitted to the recordings, see train.fitting. recipe: names of settings
-    from a configuration file.
-    Raises ArgumentError for a setting that cannot be, or that the user gave without effect.
+    data, valid: sources, [class=]PATH; see train.sources. insisted: names of settings given on the
+    command line. Each of them must have an effect, see train.effects; shares and full_band_share
+    are fitted to the recordings unless they are among them, see train.fitting. recipe: names of
+    settings from a configuration file.
+    Raises ArgumentError for an impossible setting, or an insisted one without effect.
     """
 
     data: tuple[str, ...]
@@ -101,16 +101,16 @@ class Plan:
 
 @dataclass(frozen=True)
 class Found:
-    """The recordings of a plan: to train on and, in the first process, to validate on."""
+    """The recordings of a plan: for training and, in the first process, for validation."""
 
     recordings: list[TrainingRecording]
     held_out: list[TrainingRecording]
 
 
-def run(plan: Plan) -> Path:
-    """Train, or go on where the folder's checkpoint is; returns the folder of the model.
+def run(plan: TrainingPlan) -> Path:
+    """Train, resuming from the folder's checkpoint if there is one; returns the model's folder.
 
-    What cannot be is refused before a model is fetched, as far as that is possible.
+    Impossible plans are refused before a model is downloaded, as far as possible.
     Raises TrainingDiverged, ArgumentError, AudioError, ModelError, OutputError.
     """
     with distributed.joined(plan.device) as device, _folder(plan.out):
@@ -128,21 +128,21 @@ def run(plan: Plan) -> Path:
 
 @contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Makes the folder of a run; one that is still empty at the end is taken away again."""
+    """Creates the folder of a run; removes it again if it is empty at the end."""
     made = [one for one in (path, *path.parents) if not one.exists()]  # the innermost first
     make_folder(path)
     try:
         yield
     finally:
         for one in made:
-            with suppress(OSError):  # it holds something, as after any step
+            with suppress(OSError):  # it is not empty
                 one.rmdir()
 
 
-def _prepared(plan: Plan) -> tuple[Plan, Found]:
-    """The plan with shares that its recordings allow, and the recordings.
+def _prepared(plan: TrainingPlan) -> tuple[TrainingPlan, Found]:
+    """The plan with shares fitted to its recordings, and the recordings.
 
-    Which are full-band is measured where that is not known and matters.
+    Measures which ones are full-band where that is unknown and matters.
     """
     recordings, insisted = scan(plan.data).recordings, plan.insisted
     sampling = fitted_shares(plan.sampling, recordings, insisted, _say)
@@ -150,7 +150,7 @@ def _prepared(plan: Plan) -> tuple[Plan, Found]:
     if sampling.full_band_share and any(one.full_band is None for one in recordings):
         recordings = with_full_band(recordings).recordings
     sampling = fitted_full_band(sampling, recordings, insisted, _say)
-    # refuses what cannot be drawn or heard; how long excerpts are to be is up to the model
+    # refuses what cannot be drawn or is silent; the exact excerpt length depends on the model
     rate = plan.network.sample_rate
     settings = _excerpt_settings(sampling, max(1, round(sampling.excerpt_s * rate)), rate, 1)
     excerpts = Excerpts(recordings, sampling.share_of_class, settings)
@@ -173,12 +173,12 @@ def _excerpt_settings(
     )
 
 
-def _started(plan: Plan, device: torch.device) -> DAC:
-    """The model on its device, with its variants, loaded or random."""
+def _started(plan: TrainingPlan, device: torch.device) -> DAC:
+    """The model, loaded or randomly initialized, with its variants, on the device."""
     torch.manual_seed(plan.settings.optimisation.seed)
     if plan.init_from:
         located = resolve(plan.init_from)
-        model, _ = load_model(located.path, "aligned")  # as long as the audio, sample for sample
+        model, _ = load_model(located.path, "aligned")  # decoded audio has the input's length
         model.requires_grad_(True)
     else:
         model = DAC(plan.network)
@@ -191,8 +191,8 @@ def _started(plan: Plan, device: torch.device) -> DAC:
     return model.to(device)
 
 
-def _with_network_of(model: DAC, plan: Plan) -> Plan:
-    """The plan with the shape that is trained, which is that of init_from where it is given."""
+def _with_network_of(model: DAC, plan: TrainingPlan) -> TrainingPlan:
+    """The plan with the model's configuration, which is that of init_from if given."""
     if plan.network == model.config:
         return plan
     if unused := [name for name in NETWORK if name in plan.recipe]:
@@ -201,16 +201,16 @@ def _with_network_of(model: DAC, plan: Plan) -> Plan:
 
 
 class Training:
-    """The parts of a run, put together."""
+    """The parts of a run: cache, loader, trainer and loop."""
 
-    def __init__(self, plan: Plan, found: Found, model: DAC, device: torch.device) -> None:
+    def __init__(self, plan: TrainingPlan, found: Found, model: DAC, device: torch.device) -> None:
         self.plan, self.found = plan, found
         self.config, self.device = model.config, device
         chosen = plan.settings.optimisation
         if chosen.batch_size % distributed.world_size():
             raise ArgumentError(
-                f"--batch-size {chosen.batch_size} cannot be shared by {distributed.world_size()} "
-                "processes"
+                f"--batch-size {chosen.batch_size} must be a multiple of the number of processes, "
+                f"{distributed.world_size()}"
             )
         minutes = sum(one.seconds for one in found.recordings) / 60
         _say(f"{len(found.recordings)} recordings, {minutes:.0f} minutes")
@@ -238,25 +238,25 @@ class Training:
             _write_plan(plan)
 
     def _n_samples(self, seconds: float) -> int:
-        """Whole frames. Raises ArgumentError where a spectrogram does not fit in."""
+        """Length of an excerpt in whole frames. Raises ArgumentError for too short a one."""
         n_samples = self.config.n_frames(round(seconds * self.config.sample_rate)) * self.config.hop
         longest = self.plan.settings.losses.longest_window
         if n_samples <= longest // 2:
             raise ArgumentError(
-                f"excerpts of {n_samples} samples are too short for a window of {longest}; "
+                f"excerpts of {n_samples} samples are too short for an STFT window of {longest}; "
                 "raise --excerpt-s"
             )
         return n_samples
 
     def _cache(self) -> Cache | None:
-        """Decoded audio, made by the first process while the others wait."""
+        """The cache, which the first process fills while the others wait."""
         sampling = self.plan.sampling
         if not sampling.cache:
             return None
         cache = Cache(Path(sampling.cache), self.config.sample_rate)
         if distributed.rank() == 0:
             cache.build(self.found.recordings, sampling.cache_gib, sampling.workers)
-        distributed.barrier()  # recordings that cannot be decoded are passed over when drawn
+        distributed.barrier()  # drawing skips recordings that cannot be decoded
         return cache
 
     def _excerpts(self, n_samples: int, batch_size: int) -> Excerpts:
@@ -266,7 +266,7 @@ class Training:
         return Excerpts(self.found.recordings, shares, settings, self.cache)
 
     def _start(self, model: DAC, excerpts: Excerpts) -> None:
-        """What a start takes from real audio; the same in every process."""
+        """Initialize from real audio, if so set; the same in every process."""
         plan, seed = self.plan, self.plan.settings.optimisation.seed
         if plan.init == "linear" and not plan.init_from:
             _say(f"linear start from {LINEAR_SECONDS} s of audio: a minute or two")
@@ -287,7 +287,7 @@ class Training:
         return Discriminators(discriminator_config(self.plan.discriminators)).to(self.device)
 
     def _held_out(self) -> Tensor | None:
-        """Excerpts of the recordings to validate on, always the same."""
+        """Excerpts (B, 1, T) to validate on, always the same ones."""
         if not self.found.held_out:
             return None
         settings = ExcerptSettings(
@@ -299,7 +299,7 @@ class Training:
 
 
 def discriminator_config(settings: DiscriminatorSettings) -> DiscriminatorConfig:
-    """Lists out of texts. Raises ArgumentError."""
+    """The configuration that settings describe. Raises ArgumentError."""
     try:
         edges = [float(edge) for edge in str(settings.band_edges).split()]
     except ValueError as error:
@@ -320,8 +320,8 @@ def _say(text: str) -> None:
         tqdm.write(text, sys.stderr)
 
 
-def _write_plan(plan: Plan) -> None:
-    """For the reader: what this run was asked to do, last."""
+def _write_plan(plan: TrainingPlan) -> None:
+    """Document the settings of the latest run; nothing reads the file."""
     values = asdict(plan)
     if plan.init_from:
         del values["init"]  # it was not used
@@ -329,9 +329,9 @@ def _write_plan(plan: Plan) -> None:
     write_file(plan.out / PLAN, text)
 
 
-def _export(plan: Plan, trainer: Trainer) -> None:
-    """Write the model, unless it is a variant for which there is no codec."""
+def _export(plan: TrainingPlan, trainer: Trainer) -> None:
+    """Write the model, unless Codec cannot run it, as with variants for ablations."""
     if variants.inference_ready(trainer.model):
         save_model(trainer.best_model(), plan.out / MODEL, plan.out.name)
     else:
-        _say(f"{plan.out}: a variant, no codec: only its checkpoints are kept")
+        _say(f"{plan.out}: a variant that Codec cannot run: only its checkpoints are kept")

@@ -1,4 +1,4 @@
-"""How to train: what of the recipe can be chosen; each value is a flag of `audiocodec train`.
+"""Settings of a training run; each field is a flag of `audiocodec train`.
 
 The defaults are those of the published recipe.
 """
@@ -20,29 +20,31 @@ class LossSettings:
     Parameters
     ----------
     mel_weight : float
-        multi-scale L1 of log mel magnitudes (paper, section 3.4)
+        weight of the multi-scale mel loss: L1 of log mel magnitudes (paper, section 3.4)
     mel_windows : str
-        its window lengths in samples
+        STFT window lengths of the mel loss, in samples
     mel_bins : str
-        its mel bands, one number for each window
+        numbers of mel bands of the mel loss, one for each window length
     mel_ramp : int
-        steps over which mel_weight rises from zero
+        steps over which the mel loss fades in, from weight 0 to --mel-weight
     stft_weight : float
-        multi-scale STFT distance
+        weight of the multi-scale STFT loss: L1 of linear and log magnitudes
     waveform_weight : float
-        L1 of the samples
+        weight of the waveform loss: L1 of the samples
     complex_weight : float
-        relative error of the complex spectrogram: not in the paper; gives short trainings the phase
+        weight of the complex spectrogram loss, which is not in the paper and teaches short
+        trainings the phase
     complex_exponent : float
-        0: loud bands decide that error, 1: every band and frame counts alike
+        balance of the complex spectrogram loss, from 0 (loud bands decide) to 1 (all bands and
+        frames count alike)
     commitment_weight : float
-        encoder towards codebooks
+        weight of the commitment loss, which pulls latents towards codebook entries
     codebook_weight : float
-        codebooks towards encoder, where they learn by gradient
+        weight of the codebook loss, which pulls codebook entries towards latents
     adversarial_weight : float
-        least squares against the discriminators
+        weight of the least-squares adversarial loss
     feature_weight : float
-        L1 between the discriminators' layers
+        weight of the feature matching loss: L1 between the discriminators' activations
     """
 
     mel_weight: float = 15.0
@@ -61,65 +63,67 @@ class LossSettings:
     def __post_init__(self) -> None:
         if len(numbers(self.mel_windows)) != len(numbers(self.mel_bins)):
             raise ArgumentError(
-                f"mel_windows {self.mel_windows!r} and mel_bins {self.mel_bins!r}: as many of "
-                "the one as of the other"
+                f"mel_windows {self.mel_windows!r} and mel_bins {self.mel_bins!r} must have the "
+                "same number of entries"
             )
 
     @property
     def longest_window(self) -> int:
-        """Of all spectrograms, in samples; an excerpt must be longer than half of it."""
+        """Longest STFT window of the losses, in samples; an excerpt must exceed half of it."""
         return max(*numbers(self.mel_windows), *STFT_WINDOWS)
 
     @property
     def adversary(self) -> bool:
-        """Whether there are discriminators."""
+        """Whether the losses need discriminators."""
         return self.adversarial_weight > 0 or self.feature_weight > 0
 
 
 @dataclass(frozen=True)
 class Optimisation:
-    """Optimiser, schedule, precision (paper, section 4.2).
+    """Optimisers, schedule and precision (paper, section 4.2).
 
     Parameters
     ----------
     steps : int
-        of the whole training
+        total number of training steps
     batch_size : int
-        excerpts a step, over all processes
+        excerpts per step, over all processes
     seed : int
-        everything random follows from it and the step
+        random seed; with the step number it determines all random choices
     lr : float
-        learning rate
+        highest learning rate, which warmup reaches and the schedule lowers
     schedule : str
-        exponential: times gamma each step; cosine: to zero on half a cosine
+        how the learning rate falls: exponential (by --gamma each step) or cosine (to 0 at the end)
     gamma : float
-        of the exponential schedule
+        factor on the learning rate at each step of the exponential schedule
     warmup : int
-        steps of linear rise
+        steps over which the learning rate rises linearly at the start
     beta1 : float
-        of AdamW
+        AdamW's first beta
     beta2 : float
-        of AdamW
+        AdamW's second beta
     weight_decay : float
-        of AdamW and Muon
+        weight decay of AdamW and Muon
     muon : bool
-        move the matrices of encoder and decoder by Muon instead of AdamW
+        train the weight matrices of encoder and decoder with Muon instead of AdamW
     weight_norm : bool
-        train convolutions as direction and length, as the published weights were
+        train convolutions with weight normalization, as the published models were
     clip : float
-        largest gradient norm of the generator
+        norm to which the generator's gradient is clipped
     clip_discriminators : float
-        largest gradient norm of the discriminators
+        norm to which the discriminators' gradient is clipped
     lr_discriminators : float
-        their learning rate, relative to lr
+        learning rate of the discriminators, as a multiple of --lr
     adversary_from : int
-        first step with discriminators; from there lr_discriminators counts, and both losses
+        step at which discriminators join, and with them the adversarial and feature matching
+        losses
     average : float
-        decay of the moving average of the generator's weights, which is validated and exported
+        decay of a moving average (EMA) of the generator's weights, which is then validated and
+        exported; 0: no average
     precision : str
-        of the networks: float32, or bfloat16; losses and quantizer are in float32
+        precision of the networks: float32 or bfloat16; losses and quantizer stay in float32
     compile : bool
-        run the networks through torch.compile
+        compile the networks with torch.compile
     """
 
     steps: int = 400_000
@@ -168,21 +172,25 @@ class QuantizerTraining:
     Parameters
     ----------
     dropout : float
-        share of a batch's items that use a random number of codebooks (paper, section 3.3)
+        quantizer dropout: fraction of a batch's items that use a random number of codebooks
+        (paper, section 3.3)
     codebook_decay : float
-        move codebooks by moving averages of this decay instead of by gradient; 0: gradient
+        decay of moving averages (EMA) that update the codebooks instead of gradients; 0: gradients
     kmeans : bool
-        start the codebooks at the k-means of real latents
+        initialize the codebooks by k-means of real latents
     revive : float
-        set entries used less than this share of even use to vectors of the batch; 0: never
+        replace codebook entries used less than this fraction of the mean by vectors of the batch;
+        0: never
     revive_decay : float
-        of the moving average of use; entries that nothing chooses last about 2.3 / (1 - it) steps
+        decay of the moving average of entry use for --revive; an unused entry lasts about
+        2.3 / (1 - decay) steps with --revive 0.1
     rotation : bool
-        pass gradients by the rotation trick (arXiv 2410.06424) instead of straight through
+        pass gradients through the quantizer by the rotation trick (arXiv 2410.06424) instead of
+        straight through
     quantizer_from : int
-        first step that moves the projections around the codebooks
+        step at which gradients begin to train the quantizer's projections and codebooks
     quantizer_lr : float
-        their learning rate, relative to lr
+        learning rate of the quantizer, as a multiple of --lr
     """
 
     dropout: float = 0.5
@@ -202,20 +210,20 @@ class QuantizerTraining:
 
 @dataclass(frozen=True)
 class Running:
-    """What is written down while a training runs, and how often, in steps; 0 for never.
+    """How often a run saves, logs and validates, in steps; 0 for never.
 
     Parameters
     ----------
     save_every : int
-        the checkpoint to go on from
+        steps between saves of checkpoint.pt, from which a stopped run resumes
     keep_every : int
-        checkpoints that stay
+        steps between checkpoints that are kept, as step_N.pt
     log_every : int
-        losses, learning rate, gradient norms, codebook usage
+        steps between log lines: losses, learning rates, gradient norms, codebook usage
     validate_every : int
-        figures on held-out excerpts, and the best checkpoint
+        steps between validations on --valid, whose best checkpoint is kept as best.pt
     listen_every : int
-        their sound and spectrograms
+        steps between held-out excerpts sent to TensorBoard, as audio and spectrograms
     """
 
     save_every: int = 1000
@@ -227,14 +235,14 @@ class Running:
 
 @dataclass(frozen=True)
 class Variants:
-    """Networks to compare with in ablations; a model with one of them is not exported as a codec.
+    """Network variants for ablations; a model with one of them is not exported as a codec.
 
     Parameters
     ----------
     activation : str
-        snake, relu or leaky_relu
+        activation of encoder and decoder: snake, relu or leaky_relu
     euclidean : bool
-        look codes up by distance instead of by angle
+        look codebook entries up by Euclidean distance instead of by angle
     """
 
     activation: str = "snake"
@@ -243,24 +251,24 @@ class Variants:
 
 @dataclass(frozen=True)
 class DiscriminatorSettings:
-    """Which discriminators, and how wide; lists are separated by spaces (paper, section 3.4).
+    """Discriminators and their widths; lists are separated by spaces (paper, section 3.4).
 
     Parameters
     ----------
     periods : str
-        of the multi-period discriminators
+        periods of the multi-period discriminators, in samples; "": no such discriminators
     fft_sizes : str
-        of the multi-band multi-resolution STFT discriminators
+        STFT window lengths of the multi-band discriminators, in samples; "": none of them
     band_edges : str
-        of their bands, as parts of the spectrum
+        band edges of the multi-band discriminators, as fractions of the Nyquist frequency
     rates : str
-        by which multi-scale discriminators divide the sample rate; none in the paper's final model
+        downsampling factors of the multi-scale discriminators, which the paper's final model lacks
     period_width : int
-        channels of the multi-period discriminators' first layer
+        channels of the first layer of each multi-period discriminator
     band_width : int
-        channels of the STFT discriminators
+        channels of each multi-band discriminator
     scale_width : int
-        channels of the multi-scale discriminators' first layer
+        channels of the first layer of each multi-scale discriminator
     """
 
     periods: str = "2 3 5 7 11"
@@ -279,23 +287,24 @@ class Sampling:
     Parameters
     ----------
     shares : str
-        how often each class is drawn, as in "speech=3 music=2"; empty: all alike; of a recipe's,
-        those of classes without recordings are dropped
+        relative frequency of each class, as in "speech=3 music=2"; empty: all alike; from a
+        configuration file, classes without recordings are dropped
     balance : str
-        within a class: groups alike, by duration; none: all recordings by duration, no classes
+        how recordings are drawn: groups (all groups of a class alike), duration (in proportion to
+        length within a class) or none (in proportion to length, whatever the class)
     full_band_share : float
-        at least this share of a batch is from full-band recordings, with sound beyond 10 kHz; a
-        recipe's is lowered to what is there
+        smallest fraction of a batch from full-band recordings, with sound beyond 10 kHz; from a
+        configuration file, lowered to what the recordings allow
     excerpt_s : float
         length of an excerpt in seconds, rounded up to whole frames
     no_phase_shift : bool
-        leave phases as they are
+        do not shift the phase of each excerpt by a random angle
     cache : str
-        folder for decoded audio, so that files are decoded once; empty: decode each time
+        folder for decoded audio, so that files are decoded once; empty: decode each excerpt anew
     cache_gib : float
-        largest size of that folder; what does not fit is decoded each time
+        largest size of the --cache folder in GiB; other recordings are decoded each time
     workers : int
-        processes that prepare batches ahead, for each training process
+        processes that prepare batches ahead, per training process; 0: none
     """
 
     shares: str = ""
@@ -321,7 +330,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What a trainer needs to know."""
+    """All settings of a Trainer."""
 
     losses: LossSettings = field(default_factory=LossSettings)
     optimisation: Optimisation = field(default_factory=Optimisation)
@@ -334,4 +343,4 @@ def numbers(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in str(text).split())
     except ValueError as error:
-        raise ArgumentError(f"{text!r}: not whole numbers separated by spaces") from error
+        raise ArgumentError(f"{text!r}: must be whole numbers separated by spaces") from error

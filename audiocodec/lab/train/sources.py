@@ -1,9 +1,9 @@
-"""Training material: sources to recordings, and which of them are full-band.
+"""Training material: lists the recordings of sources, and finds which ones are full-band.
 
 A source is [class=]PATH. PATH is a folder, a manifest, a tar or a sound file, as for all commands:
 see recordings.listing. Training reads these columns: class, group (else package), full_band (yes
-or no), seconds (of the file), start and duration (of an excerpt); only path must be there. Files
-are opened only where no length is stated, so that a large manifest is read in a second.
+or no), seconds (of the file), start and duration (of an excerpt); only path is required. Files
+are opened only where no length is given, so that a large manifest is read in a second.
 """
 
 import csv
@@ -28,7 +28,7 @@ from audiocodec.recordings import Recording, open_recording, recordings_in
 from audiocodec.recordings.listing import is_compressed
 from audiocodec.recordings.opening import problem_of
 
-THREADS = 8  # libsndfile works without the interpreter's lock, and disks like company
+THREADS = 8  # libsndfile releases the interpreter lock, and disks gain from parallel reads
 
 FULL_BAND_HZ = 10_000.0
 FULL_BAND_DB = -60.0
@@ -40,7 +40,7 @@ MEASURED_WINDOWS = 200  # evenly spread: at most 19 s of 44.1 kHz, however long 
 class TrainingRecording(Recording):
     """A recording of the training set, with its class and group.
 
-    seconds: how long it is. full_band: whether it has sound above 10 kHz; None: not known.
+    seconds: its duration. full_band: whether it has sound above 10 kHz; None: unknown.
     """
 
     seconds: float = math.nan
@@ -49,7 +49,7 @@ class TrainingRecording(Recording):
 
 @dataclass(frozen=True)
 class Skipped:
-    """A file that cannot be used, and why."""
+    """A file that cannot be used, and the reason."""
 
     path: Path
     reason: str
@@ -64,7 +64,7 @@ class SkippedFiles(UserWarning):
 
 @dataclass(frozen=True)
 class Material:
-    """What was found; skipped files are left out of the recordings."""
+    """The recordings of sources, and the files that cannot be used."""
 
     recordings: list[TrainingRecording]
     skipped: list[Skipped]
@@ -73,7 +73,7 @@ class Material:
 def scan(sources: Sequence[str]) -> Material:
     """Find the recordings of one or several sources, each [class=]PATH.
 
-    class= wins over a manifest's column. The group is the manifest's column group, else package,
+    class= overrides a manifest's column. The group is the manifest's column group, else package,
     else the source. Files that cannot be used are listed, and a SkippedFiles warning counts them.
     Raises ArgumentError for a source without class, AudioError for an unusable manifest or where
     no recording is left.
@@ -87,11 +87,11 @@ def scan(sources: Sequence[str]) -> Material:
     if not recordings:
         first = f", first {skipped[0]}" if skipped else ""
         raise AudioError(f"{' '.join(sources) or 'no source'}: no recording to train on{first}")
-    return _told(Material(recordings, skipped))
+    return _warned(Material(recordings, skipped))
 
 
-def _told(material: Material) -> Material:
-    """Warns of the files that were skipped, if there are any."""
+def _warned(material: Material) -> Material:
+    """Warn of skipped files, if there are any."""
     if skipped := material.skipped:
         n_files = len(material.recordings) + len(skipped)
         message = f"{len(skipped)} of {n_files} files cannot be used, first {skipped[0]}"
@@ -103,7 +103,7 @@ Found = TrainingRecording | Skipped
 
 
 def _listed(source: str) -> Iterator[Found]:
-    """Recordings of a source; seconds is NaN where only the file knows."""
+    """Recordings of a source; seconds is NaN where the file must be opened."""
     kind, path = _parted(source)
     if path.is_dir() and not kind:
         raise ArgumentError(f"{path}: a folder needs its class, as in speech={path}")
@@ -118,7 +118,7 @@ def _listed(source: str) -> Iterator[Found]:
 
 
 def _parted(source: str) -> tuple[str, Path]:
-    """'speech=/folder' -> ("speech", /folder); a path with a = of its own is no class."""
+    """'speech=/folder' -> ("speech", /folder); an existing path that contains = has no class."""
     match = re.fullmatch(r"([\w.-]+)=(.+)", source)
     if match is None or Path(source).exists():
         return "", Path(source).expanduser()
@@ -126,7 +126,7 @@ def _parted(source: str) -> tuple[str, Path]:
 
 
 def _usable(recording: Recording, source: Path) -> Found:
-    """With what its columns say; only looks whether the file is there. Raises AudioError."""
+    """The recording with its columns' values; does not open the file. Raises AudioError."""
     if problem := recording.problem or _problem(recording):
         return Skipped(recording.path, problem)
     try:
@@ -172,7 +172,7 @@ def _opened_where_needed(found: Iterable[Found]) -> list[Found]:
 
 
 def _measured(recording: TrainingRecording) -> Found:
-    """With its true length, for which some formats must be read to their end."""
+    """The recording with its measured length; some formats must be read to their end."""
     try:
         with open_recording(recording) as audio:
             n_samples = audio.length()
@@ -188,9 +188,9 @@ def _skipped(recording: Recording, error: AudioError) -> Skipped:
 
 
 def is_full_band(recording: Recording) -> bool:
-    """Whether the energy above 10 kHz exceeds -60 dB of the whole (needed: paper, section 3.5).
+    """Whether the energy above 10 kHz exceeds -60 dB of the total energy (cf. paper, section 3.5).
 
-    Measured on up to 200 windows of 4096 samples, spread evenly, so that hours cost no more than
+    Measured on up to 200 evenly spread windows of 4096 samples, so that hours cost little more than
     seconds. Raises AudioError for a recording that cannot be read.
     """
     high = total = 0.0
@@ -207,10 +207,10 @@ def is_full_band(recording: Recording) -> bool:
 
 
 def _windows(audio: AudioSource) -> Iterator[Samples]:
-    """(WINDOW_SAMPLES, channels) each, spread evenly; shorter at the end of the sound.
+    """Evenly spread windows (WINDOW_SAMPLES, channels); shorter at the end of the recording.
 
-    Where the length is not known, nothing can be sought either: all is read, and windows end with
-    the blocks that are read.
+    Where the length is unknown, the file is not seekable either: all of it is read, and windows end
+    at the end of a block.
     """
     starts = _spread(audio.length())
     if audio.n_samples is not None:
@@ -232,10 +232,10 @@ def _spread(n_samples: int) -> list[int]:
 
 
 def with_full_band(recordings: Sequence[TrainingRecording]) -> Material:
-    """Fill in full_band wherever it is not known, 8 files at a time; unreadable files are skipped.
+    """Measure full_band wherever it is unknown, 8 files at a time.
 
-    A SkippedFiles warning counts these. It reads a part of every such file, so keep the result:
-    see write_manifest.
+    Unreadable files are skipped, and a SkippedFiles warning counts them. A part of every such file
+    is read, so keep the result: see write_manifest.
     """
 
     def filled(recording: TrainingRecording) -> Found:
@@ -248,11 +248,11 @@ def with_full_band(recordings: Sequence[TrainingRecording]) -> Material:
 
     with ThreadPoolExecutor(THREADS) as pool:
         found = list(pool.map(filled, recordings))
-    return _told(_sorted(found))
+    return _warned(_sorted(found))
 
 
 def write_manifest(recordings: Iterable[TrainingRecording], path: Path) -> None:
-    """Keep what scan and with_full_band found, as a CSV that scan reads back; replaces `path`.
+    """Write the results of scan and with_full_band as a CSV manifest for scan; replaces `path`.
 
     Raises ArgumentError for a recording in a tar, which a manifest cannot name, and OutputError.
     """

@@ -1,6 +1,6 @@
-"""The training step, and the loop around it (paper, section 4.2).
+"""The training step (paper, section 4.2).
 
-Everything random at a step follows from the seed and the step, so that on a CPU a resumed run
+All random choices of a step depend on the seed and the step alone, so that on a CPU a resumed run
 equals an uninterrupted one.
 """
 
@@ -29,7 +29,7 @@ Figures = dict[str, float]
 
 
 class TrainingDiverged(CodecError):
-    """A loss or gradient is no longer finite; weights and checkpoints are as they were."""
+    """A loss or gradient is not finite; its optimiser step was not taken."""
 
     def __init__(self, step: int, figures: Figures) -> None:
         super().__init__(step, figures)
@@ -38,13 +38,13 @@ class TrainingDiverged(CodecError):
     def message(self) -> str:
         bad = ", ".join(name for name, value in self.figures.items() if not math.isfinite(value))
         return (
-            f"step {self.step}: {bad} not finite; go on from the last checkpoint with a lower "
-            "--lr, or look at the batch beside it"
+            f"step {self.step}: {bad} not finite; resume from the last checkpoint with a lower "
+            "--lr, or look at the batch saved beside it"
         )
 
 
 class Pass(NamedTuple):
-    """A generator pass and what it was made of."""
+    """A forward pass of the generator, with its inputs."""
 
     audio: Tensor  # (B, 1, T)
     n_active: Tensor  # (B,)
@@ -54,8 +54,8 @@ class Pass(NamedTuple):
 class Trainer:
     """Trains a model, with discriminators or without.
 
-    batch(step): this process's share of a step's audio, (B, 1, T). The model must be on `device`
-    with its variants and its start already set. Under torch.distributed every process makes one.
+    batch(step): this process's share of a step's audio, (B, 1, T). The model must be initialized,
+    on its device and with its variants. Under torch.distributed every process makes a Trainer.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Trainer:
         if chosen.weight_norm:
             with_weight_norm(model)
         averaging = quantizer.codebook_decay > 0
-        for stage in model.quantizer.stages:  # tables that no loss moves have no gradient
+        for stage in model.quantizer.stages:  # no gradient for tables that no loss trains
             stage.codebook.requires_grad_(not averaging and settings.losses.codebook_weight > 0)
         self.codebooks = CodebookAverages(model, quantizer.codebook_decay) if averaging else None
         self.dead: DeadEntries | None = None
@@ -92,24 +92,24 @@ class Trainer:
 
     @property
     def discriminators(self) -> Discriminators | None:
-        """Those of the adversary, if there is one."""
+        """The adversary's discriminators, if there is one."""
         return self.adversary.discriminators if self.adversary is not None else None
 
     @property
     def position(self) -> int:
-        """Place of the next step in the schedule, of `steps`: its number, unless time counts."""
+        """Position of the next step in the schedule: its number here, other in subclasses."""
         return self.step
 
     @property
     def adversary_plays(self) -> bool:
-        """Whether the next step is against discriminators."""
+        """Whether the next step trains with discriminators."""
         return (
             self.adversary is not None
             and self.position >= self.settings.optimisation.adversary_from
         )
 
     def train_step(self) -> Figures:
-        """One step; returns losses, gradient norms, learning rates. Raises TrainingDiverged."""
+        """Train one step; returns losses and gradient norms by name. Raises TrainingDiverged."""
         start = time.perf_counter()
         if self.device.type == "cpu":
             SPINNING.look()
@@ -134,14 +134,14 @@ class Trainer:
         return audio, own.to(self.device, non_blocking=True)
 
     def _learn(self, audio: Tensor, n_active: Tensor) -> tuple[Pass, Figures]:
-        """One pass, and what the optimisers make of it."""
+        """One forward pass, and the steps of the optimisers."""
         adversary = self.adversary if self.adversary_plays else None
         done = Pass(audio, n_active, self.generator(audio, n_active))
         figures = self._train_discriminators(adversary, done) if adversary is not None else {}
         return done, figures | self._train_generator(adversary, done)
 
     def _follow(self, done: Pass) -> Figures:
-        """What follows the weights after their step: codebooks, revived entries, the average."""
+        """Update what follows the weights: codebooks, revived entries, moving average."""
         figures: Figures = {}
         codes, n_active = done.made.quantized.codes, done.n_active
         self.last_codes = codes
@@ -164,7 +164,7 @@ class Trainer:
         return figures
 
     def _train_generator(self, adversary: Adversary | None, done: Pass) -> Figures:
-        """Against the discriminators as they are after their own step."""
+        """The generator's step, against the discriminators after their own step."""
         parts = self.objective.reconstruction(done.made, done.audio)
         if adversary is not None:
             parts |= adversary.losses(done.made.audio, done.audio)
@@ -177,7 +177,7 @@ class Trainer:
         return figures
 
     def _checked(self, values: Parts) -> Figures:
-        """As numbers, averaged over the processes. Raises TrainingDiverged."""
+        """Scalars as numbers, averaged over the processes. Raises TrainingDiverged."""
         stacked = torch.stack([value.detach().float() for value in values.values()])
         figures = dict(zip(values, distributed.mean(stacked).tolist()))
         if not all(map(math.isfinite, figures.values())):
@@ -185,7 +185,7 @@ class Trainer:
         return figures
 
     def best_model(self) -> DAC:
-        """A copy of the model to keep: the moving average if there is one, in plain layers."""
+        """A copy of the model, or of its moving average if there is one, without weight norm."""
         return exported(self.average.model if self.average is not None else self.model)
 
 
@@ -194,8 +194,8 @@ def active_codebooks(
 ) -> Tensor:
     """How many codebooks each item uses, int (n_items,): quantizer dropout (paper, section 3.3).
 
-    n_items * dropout of them, rounded down, draw from 1 to n_codebooks. Which ones is drawn too,
-    since the first items of a batch may be of one kind.
+    n_items * dropout of them, rounded down, draw from 1 to n_codebooks. These items are drawn at
+    random too, since the first items of a batch may be of one kind.
     """
     active = np.full(n_items, n_codebooks)
     n_dropped = int(n_items * dropout)

@@ -1,4 +1,4 @@
-"""Figures of a model on held-out excerpts while it trains."""
+"""Validates a model on held-out excerpts during training."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ HEARD = 4  # excerpts that are kept to listen to
 
 @dataclass(frozen=True)
 class Validated:
-    """Figures by name, and the first excerpts beside what became of them, (B, 1, T)."""
+    """Figures by name, and the first excerpts, original and decoded, (HEARD, 1, T) each."""
 
     figures: dict[str, float]
     originals: Tensor
@@ -27,8 +27,8 @@ class Validated:
 def validate(model: DAC, excerpts: Tensor) -> Validated:
     """Encode and decode excerpts (B, 1, T), T a multiple of the hop, with all codebooks.
 
-    In float32. Figures: the training's mel distance, SI-SDR in dB, bits of each codebook, share
-    of entries used, bitrate efficiency.
+    In float32. Figures: the training's mel loss, SI-SDR in dB, entropy of each codebook in bits,
+    share of its entries in use, bitrate efficiency.
     """
     config, device = model.config, next(model.parameters()).device
     usage = CodebookUsage(config.n_codebooks, config.codebook_size)

@@ -1,8 +1,8 @@
-"""Networks that the paper's ablations compare with, made of an ordinary model in place.
+"""Network variants for the paper's ablations, made by changing an ordinary model in place.
 
-For training only: the inference core knows nothing of them, and only a model that is
-`inference_ready` is a codec. Call these before optimizers, averages and torch.compile are made.
-Look-up without factorization needs nothing here: it is ModelConfig(codebook_dim=...).
+For training only: Codec runs only a model that is `inference_ready`. Apply them before optimizers,
+averages and torch.compile are made. Look-up without factorization needs no variant: it is
+ModelConfig(codebook_dim=...).
 Shapes: B batch, d codebook channels, T frames.
 """
 
@@ -24,13 +24,13 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "leaky_relu": lambda: nn.LeakyReLU(0.1),  # the discriminators' slope
 }
 EUCLIDEAN, ROTATION = "euclidean_lookup", "rotation_trick"
-SHORTEST = 1e-6  # a projected vector's length for the rotation trick; a gradient is divided by it
+SHORTEST = 1e-6  # smallest length of a projected vector in the rotation trick, which divides by it
 
 
 def use_activation(model: DAC, name: str) -> None:
-    """Replace every Snake of encoder and decoder: "relu" or "leaky_relu"; "snake" keeps them.
+    """Replace every Snake of encoder and decoder by "relu" or "leaky_relu"; "snake" keeps them.
 
-    Raises ArgumentError for another name, or where they are replaced already.
+    Raises ArgumentError for another name, or where they have been replaced already.
     """
     if name != "snake" and name not in ACTIVATIONS:
         raise ArgumentError(f"activation {name!r} is none of snake, {', '.join(ACTIVATIONS)}")
@@ -60,7 +60,7 @@ def use_rotation_trick(model: DAC) -> None:
 
 
 def variants_of(model: DAC) -> set[str]:
-    """What differs from the paper's network: names of activations, EUCLIDEAN, ROTATION."""
+    """Names of the variants in a model: activations other than Snake, EUCLIDEAN, ROTATION."""
     kinds = {type(make()): name for name, make in ACTIVATIONS.items()}
     networks = (*model.encoder.modules(), *model.decoder.modules())
     found = {kinds[type(module)] for module in networks if type(module) in kinds}
@@ -72,7 +72,7 @@ def variants_of(model: DAC) -> set[str]:
 
 
 def rebuilt(config: ModelConfig, names: Collection[str]) -> DAC:
-    """A new model with the variants that `variants_of` named."""
+    """A new model with the variants that `variants_of` returned."""
     model = DAC(config)
     use_activation(model, next((name for name in names if name in ACTIVATIONS), "snake"))
     if EUCLIDEAN in names:
@@ -83,18 +83,18 @@ def rebuilt(config: ModelConfig, names: Collection[str]) -> DAC:
 
 
 def inference_ready(model: DAC) -> bool:
-    """Whether its weights make a codec as they are: Snake, and look-up by angle."""
+    """Whether Codec can run the model: activations are Snake, and look-up is by angle."""
     return variants_of(model) <= {ROTATION}
 
 
 class StudiedQuantizer(VectorQuantizer):
-    """A codebook that can be looked up and passed gradients through in another way.
+    """A codebook with other choices of look-up and of gradient estimator.
 
-    Takes over the parts of an ordinary one, so that parameters and their names stay.
+    Takes over the layers of an ordinary one, so that parameters and their names stay.
     """
 
     def __init__(self, config: ModelConfig, ordinary: VectorQuantizer) -> None:
-        with torch.device("meta"):  # these parts are replaced: no memory, nothing drawn
+        with torch.device("meta"):  # its layers are replaced: no memory, no random draws
             super().__init__(config)
         self.in_proj, self.out_proj = ordinary.in_proj, ordinary.out_proj
         self.codebook = ordinary.codebook
@@ -106,7 +106,7 @@ class StudiedQuantizer(VectorQuantizer):
         if not self.euclidean:
             return super().nearest(projected)
         table = self.codebook.weight
-        # |v - e|^2 less |v|^2, which is the same for all entries, halved and negated.
+        # |v - e|^2 without |v|^2, which is the same for all entries, times -1/2.
         scores = projected.transpose(1, 2) @ table.T - table.square().sum(dim=-1) / 2
         return scores.argmax(dim=-1)
 
@@ -115,14 +115,14 @@ class StudiedQuantizer(VectorQuantizer):
         if not self.rotation:
             return super().pass_through(projected, entries)
         turned = rotated(projected, entries)
-        return turned + (entries - turned).detach()  # exact also for nearly opposite vectors
+        return turned + (entries - turned).detach()  # exact values even for nearly opposite vectors
 
 
 def rotated(vectors: Tensor, targets: Tensor) -> Tensor:
     """Vectors e (B, d, T) turned and scaled onto targets q (B, d, T): (|q| / |e|) R e.
 
-    R is the rotation in the plane of e and q. It and the scale count as constant, so that a
-    gradient keeps its angle, to e what it was to q (arXiv 2410.06424, section 4).
+    R is the rotation in the plane of e and q. R and the scale are treated as constants, so that a
+    gradient has the same angle to e as it had to q (arXiv 2410.06424, section 4).
     """
     with torch.no_grad():
         e, q = F.normalize(vectors, dim=1), F.normalize(targets, dim=1)
@@ -134,7 +134,7 @@ def rotated(vectors: Tensor, targets: Tensor) -> Tensor:
 
 
 def _study(model: DAC) -> list[StudiedQuantizer]:
-    """The model's codebooks, each a StudiedQuantizer from now on."""
+    """Turn the model's codebooks into StudiedQuantizers, and return them."""
     stages, studied = cast(nn.ModuleList, model.quantizer.stages), []
     for i, stage in enumerate(model.quantizer.stages):
         if not isinstance(stage, StudiedQuantizer):

@@ -212,7 +212,7 @@ def test_unusable_settings_are_refused(recordings):
     for build, words in (
         (lambda: excerpts(recordings, {"birds": 1.0}), "birds; there are music, speech"),
         (lambda: excerpts(recordings, {"music": 0.0}), "more than 0"),
-        (lambda: excerpts(recordings, full_band_share=0.8), r"are 0\.75 of the shares"),
+        (lambda: excerpts(recordings, full_band_share=0.8), r"make up 0\.75 of the shares"),
         (lambda: excerpts(recordings, music, full_band_share=2.0), "from 0 to 1"),
         (lambda: excerpts(recordings, balance="fair"), "groups, duration, none"),
         (lambda: excerpts(recordings, n_samples=0), "1 or more"),

@@ -36,7 +36,7 @@ def test_steps_come_in_order_from_any_step_on(excerpts, n_workers):
     with Loader(excerpts, 7, range(1, 3), 10, n_workers) as loader:
         for step in (0, 1, 2, 8, 9, 4):
             assert torch.equal(loader.batch(step), excerpts.items(7, step, range(1, 3)))
-        with pytest.raises(ArgumentError, match="step 10 of a run of 10"):
+        with pytest.raises(ArgumentError, match="step 10 is outside a run of 10 steps"):
             loader.batch(10)
     assert not active_children()
 

@@ -15,7 +15,7 @@ from audiocodec.errors import ArgumentError, AudioError, CodecError, OutputError
 from audiocodec.files import output_file
 from audiocodec.lab.train import checkpoints
 from audiocodec.lab.train import run as running
-from audiocodec.lab.train.run import Plan, run
+from audiocodec.lab.train.run import TrainingPlan, run
 from audiocodec.lab.train.settings import DiscriminatorSettings, Running, Sampling
 from tests.lab.train.micro import CONFIG, settings
 
@@ -23,13 +23,13 @@ RECIPE = Sampling("speech=3 music=2 environment=1", full_band_share=0.17, excerp
 
 
 @pytest.fixture
-def plan(tmp_path) -> Plan:
+def plan(tmp_path) -> TrainingPlan:
     """One step on a user's music at 16 kHz, by a recipe for three classes."""
     folder = tmp_path / "music"
     folder.mkdir()
     sf.write(folder / "a.wav", 0.1 * np.random.default_rng(0).standard_normal(16000), 16000)
     narrow = DiscriminatorSettings("2", "512", period_width=2, band_width=4)
-    return Plan(
+    return TrainingPlan(
         (f"music={folder}",),
         tmp_path / "runs" / "run",
         CONFIG,
@@ -175,6 +175,8 @@ def test_a_full_disk_is_told_with_the_checkpoint_that_is_good(plan, monkeypatch,
 
     monkeypatch.setattr(checkpoints, "output_file", on_full_disk)
     plan = replace(plan, settings=replace(settings(steps=2), running=Running(save_every=1)))
-    words = r"is whole, of step 1: the same command goes on" if n_checkpoints else "no checkpoint"
+    words = (
+        r"is intact, from step 1: the same command resumes" if n_checkpoints else "no checkpoint"
+    )
     with pytest.raises(OutputError, match=f"no space left on the disk; .*{words}"):
         run(plan)
