@@ -314,7 +314,7 @@ def test_a_loss_that_is_not_finite_is_undone(packed, start, tmp_path, capsys):
         next(one.trainer.model.parameters()).fill_(float("nan"))
     one.trainer.train_step()
     one._look()
-    assert "not finite: back, at 0.5 of --lr" in capsys.readouterr().out
+    assert "not finite: back to the last good state, at 0.5 of --lr" in capsys.readouterr().out
     after = one.good._values()
     assert all(torch.equal(before[name], after[name]) for name in before)
     one.trainer.train_step()
@@ -330,7 +330,7 @@ def test_a_run_that_diverges_again_and_again_ends(packed, start, tmp_path):
     one.trainer._values = {"mel": torch.tensor(float("nan"))}
     for _ in range(session.MOST_RETREATS):
         one._look()
-    with pytest.raises(session.CodecError, match="mel not finite once more"):
+    with pytest.raises(session.CodecError, match="mel not finite again"):
         one._look()
 
 

@@ -1,9 +1,9 @@
-"""Make a model of what a training on a rented card handed back.
+"""Make a model of the checkpoint parts that a training on a rented GPU brought back.
 
     python examples/train_embedded/gpu/join.py PARTS --to MODEL
 
-PARTS is the folder with state_1_of_4.part and so on. MODEL is for Codec.from_pretrained and
-`audiocodec evaluate --model`: the moving average of the weights.
+PARTS is the folder with state_1_of_4.part and so on. MODEL gets the moving average of the weights,
+for Codec.from_pretrained and `audiocodec evaluate --model`.
 """
 
 import argparse
@@ -21,9 +21,9 @@ from audiocodec.weights.store import save_model
 def main() -> int:
     """Run the command; 0, or 1 with a line that says what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("parts", type=Path, help="folder that came back")
-    parser.add_argument("--to", type=Path, required=True, help="folder of the model")
-    parser.add_argument("--half", action="store_true", help="float16 on disk, as it is shipped")
+    parser.add_argument("parts", type=Path, help="folder with the parts")
+    parser.add_argument("--to", type=Path, required=True, help="folder to write the model to")
+    parser.add_argument("--half", action="store_true", help="store weights in float16")
     args = parser.parse_args()
     try:
         with tempfile.TemporaryDirectory() as folder:

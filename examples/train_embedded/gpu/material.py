@@ -1,8 +1,8 @@
-"""The recordings of a pack, all in the memory of the card, and excerpts drawn there.
+"""Holds the recordings of a pack in GPU memory and draws excerpts there.
 
-Draws as `audiocodec train` does: classes in turn by their shares, a share of every batch full
-band, audible seconds of a class alike; phase shifted, at -16 LUFS. Excerpts of a step follow from
-the seed and the step. Shapes: B excerpts, T samples.
+Draws as `audiocodec train` does: classes by their shares, part of every batch full-band, audible
+seconds of a class equally likely; phase shifted, at -16 LUFS. The excerpts of a step depend on the
+seed and the step alone. Shapes: B excerpts, T samples.
 """
 
 import io
@@ -26,10 +26,10 @@ from audiocodec.errors import AudioError
 from audiocodec.lab.train.excerpts import EDGE_SAMPLES, QUIET_LUFS, fast_length, k_weighting
 
 RATE = 44100
-HELD_OUT_SAMPLES = 173 * 512  # of an excerpt to validate on, 2 s in whole frames
-SLOT = RATE // 10  # loudness is measured in steps of it
+HELD_OUT_SAMPLES = 173 * 512  # of a validation excerpt, 2 s in whole frames
+SLOT = RATE // 10  # samples per step of the loudness measurement
 CHUNK = 2**22  # samples whose loudness is measured at a time
-SIDE_STREAM = 0x6B6974  # keeps these random numbers apart from others of the same seed and step
+SIDE_STREAM = 0x6B6974  # separates these random numbers from others of the same seed and step
 
 
 class Place(NamedTuple):
@@ -44,7 +44,7 @@ class Place(NamedTuple):
 def load(pack: Path) -> tuple[Tensor, list[Place], Tensor | None]:
     """Decode all pieces of a folder: audio int16 (n,), its recordings, held-out excerpts (B, 1, T).
 
-    Raises AudioError where there are none, or one cannot be read.
+    Raises AudioError where there are no pieces, or one cannot be read.
     """
     streams, held_out = _read(pack)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -104,7 +104,7 @@ class Corpus:
             self.starts[kind, True] = self._audible([place for place in mine if place.full_band])
 
     def _audible(self, places: list[Place]) -> np.ndarray:
-        """Where excerpts above QUIET_LUFS may start: int64 (n, 2)."""
+        """Ranges (first, last) in which excerpts above QUIET_LUFS may start: int64 (n, 2)."""
         found = [np.zeros((0, 2), np.int64)]
         for place in places:
             last = place.start + place.n_samples - self.n_samples
@@ -116,7 +116,7 @@ class Corpus:
         return starts[loud[np.minimum(starts[:, 0] // SLOT, len(loud) - 1)]]
 
     def classes(self, shares: Mapping[str, float]) -> dict[str, float]:
-        """The shares of those classes that have something audible. Raises AudioError for none."""
+        """The shares of classes with audible recordings. Raises AudioError where there are none."""
         kept = {kind: s for kind, s in shares.items() if len(self.starts.get((kind, False), ()))}
         if not kept:
             raise AudioError(f"the pack has nothing audible of {', '.join(shares)}")
@@ -148,7 +148,7 @@ class Corpus:
 
 
 def phase_shifted(audio: Tensor, angles: Tensor) -> Tensor:
-    """Add to all frequencies of each signal (B, T) its angle (B,), as excerpts.phase_shifted."""
+    """Shift all phases of each signal (B, T) by its angle (B,), as excerpts.phase_shifted does."""
     n_samples = audio.shape[1]
     fade = torch.sin(torch.linspace(0, math.pi / 2, EDGE_SAMPLES, device=audio.device)) ** 2
     padded = F.pad(audio[:, None], (EDGE_SAMPLES, EDGE_SAMPLES), mode="reflect")[:, 0]
@@ -177,7 +177,7 @@ def lufs(power: Tensor) -> Tensor:
 
 
 def slot_energies(audio: Tensor) -> Tensor:
-    """K-weighted energy of every SLOT of int16 audio (n,), four slots at least."""
+    """K-weighted energy of every SLOT of int16 audio (n,): (slots,), at least four."""
     audio = F.pad(audio, (0, -len(audio) % SLOT + 3 * SLOT))
     chunks = audio.split(CHUNK // SLOT * SLOT)
     energies = [k_weighted(chunk[None].float() / 32768).square()[0] for chunk in chunks]
@@ -185,7 +185,7 @@ def slot_energies(audio: Tensor) -> Tensor:
 
 
 def k_weighted(audio: Tensor) -> Tensor:
-    """Audio (B, T), filtered as loudness is measured."""
+    """Apply the K-weighting of loudness measurement to audio (B, T)."""
     n_fft = fast_length(audio.shape[1] + RATE // 10)
     response = torch.from_numpy(k_weighting(RATE, n_fft)).to(audio.device)
     return torch.fft.irfft(torch.fft.rfft(audio, n_fft) * response, n_fft)[:, : audio.shape[1]]

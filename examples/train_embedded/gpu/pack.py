@@ -32,22 +32,22 @@ from audiocodec.lab.train.excerpts import Excerpts, ExcerptSettings
 from audiocodec.lab.train.sources import scan
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from packages import HELD_OUT_PACKAGES  # of the folder above
+from packages import HELD_OUT_PACKAGES  # in the folder above
 
 SHARES = {"speech": 0.5, "music": 0.3, "environment": 0.2}
-SHORTEST_S = 0.4  # shorter recordings get silence behind them: an excerpt is as long
-STREAM_S = 300.0  # recordings are joined to streams of about this length, decoded side by side
+SHORTEST_S = 0.4  # shorter recordings are padded with silence to the length of an excerpt
+STREAM_S = 300.0  # recordings are joined to streams of about this length, decoded in parallel
 QUALITY = 0.5  # of Vorbis, 0 to 1: about 76 kbps mono, and the whole band up to 20 kHz
 PEAK = 0.9  # of every recording, so that quiet ones are not lost in 16 bits
-FULL_BAND_RATE = 32000  # a recording of less has nothing far beyond 10 kHz
+FULL_BAND_RATE = 32000  # lower sample rates have nothing far beyond 10 kHz
 BLOCK = 16384  # samples written at a time
-WHEELS = ("soundfile", "cffi", "pycparser", "soxr")  # what audiocodec needs beside torch and numpy
+WHEELS = ("soundfile", "cffi", "pycparser", "soxr")  # needed for audio, beside torch and numpy
 Row = dict[str, str]
 
 
 @dataclass(frozen=True)
 class Taken:
-    """A recording, or its beginning; `start` and `n_samples` are its place in its stream."""
+    """A recording or its beginning; `start` and `n_samples` locate it in its stream."""
 
     path: str
     kind: str
@@ -58,10 +58,10 @@ class Taken:
 
 
 def chosen(rows: list[Row], hours: float, seed: int) -> list[tuple[Row, float]]:
-    """Rows and how many seconds of each, speech at least half, in random order.
+    """Rows and the seconds to take of each, by SHARES, in random order.
 
-    A class that has less than its share gives all of it. Within a class every package gives the
-    same, as far as it has that much. Raises ValueError for a held-out package.
+    A class with less than its share is taken whole. Within a class every package gives the same
+    duration, as far as it has that much. Raises ValueError for a held-out package.
     """
     if held_out := sorted({row["package"] for row in rows} & HELD_OUT_PACKAGES):
         raise ValueError(f"held out for evaluation, never trained on: {', '.join(held_out)}")
@@ -83,7 +83,7 @@ def chosen(rows: list[Row], hours: float, seed: int) -> list[tuple[Row, float]]:
 
 
 def evenly(sizes: dict[str, float], total: float) -> dict[str, float]:
-    """What each gives to a total: all the same, but none more than it has."""
+    """Split a total evenly over names, none beyond its size."""
     given: dict[str, float] = {}
     for n, name in enumerate(sorted(sizes, key=lambda name: sizes[name])):
         given[name] = min(sizes[name], (total - sum(given.values())) / (len(sizes) - n))
@@ -95,7 +95,7 @@ def _seconds(row: Row) -> float:
 
 
 def streams(taken: list[tuple[Row, float]]) -> Iterator[list[tuple[Row, float]]]:
-    """In lists of about STREAM_S."""
+    """Split into lists of about STREAM_S seconds."""
     stream, length = [], 0.0
     for row, seconds in taken:
         stream.append((row, seconds))
@@ -108,7 +108,7 @@ def streams(taken: list[tuple[Row, float]]) -> Iterator[list[tuple[Row, float]]]
 
 
 def encoded(folder: Path, stream: list[tuple[Row, float]]) -> tuple[bytes, list[Taken]]:
-    """Recordings one behind the other as one Ogg Vorbis file, and where each of them is."""
+    """Recordings joined to one Ogg Vorbis file, and the place of each in it."""
     target, taken, start = io.BytesIO(), [], 0
     settings = {"format": "OGG", "subtype": "VORBIS", "compression_level": 1 - QUALITY}
     with sf.SoundFile(target, "w", RATE, 1, **settings) as file:
@@ -126,7 +126,7 @@ def encoded(folder: Path, stream: list[tuple[Row, float]]) -> tuple[bytes, list[
 def all_encoded(
     args: argparse.Namespace, jobs: list[list[tuple[Row, float]]]
 ) -> Iterator[tuple[bytes, list[Taken]]]:
-    """Every stream as `encoded` gives it, in order; several at a time with --workers."""
+    """Results of `encoded` for all streams, in order; in parallel with --workers."""
     work = partial(encoded, args.manifest.resolve().parent)
     if args.workers == 1:
         yield from map(work, jobs)
@@ -136,7 +136,7 @@ def all_encoded(
 
 
 def read(path: Path, seconds: float) -> np.ndarray:
-    """The beginning of a recording, mono, float32 at RATE, at PEAK, SHORTEST_S or longer."""
+    """The beginning of a recording, float32 (n,), at RATE, scaled to PEAK, at least SHORTEST_S."""
     rate = sf.info(path).samplerate
     audio, _ = sf.read(path, frames=round(seconds * rate), dtype="float32", always_2d=True)
     mono = audio.mean(axis=1)
@@ -166,7 +166,7 @@ def held_out(clips: Path, n_excerpts: int) -> bytes:
 
 
 def wheels(python: str) -> dict[str, bytes]:
-    """What decodes the pack, for x86-64 Linux and a version of Python, by pip."""
+    """Wheels of WHEELS for x86-64 Linux and a version of Python, fetched by pip."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
     command += ["--only-binary=:all:", "--implementation", "cp", "--python-version", python]
     for platform in ("manylinux_2_28", "manylinux_2_17", "manylinux2014"):
@@ -177,10 +177,10 @@ def wheels(python: str) -> dict[str, bytes]:
 
 
 class Pieces:
-    """Writes piece_1.tar, piece_2.tar ... of at most so many bytes, each with an index."""
+    """Writes piece_1.tar, piece_2.tar ... of at most most_bytes, each with an index."""
 
     def __init__(self, folder: Path, most_bytes: int, extra: dict[str, bytes]) -> None:
-        """extra: files by name that go into the first piece."""
+        """extra: files by name for the first piece."""
         self.folder, self.most_bytes, self.files = folder, most_bytes, dict(extra)
         self.index: dict[str, list[Taken]] = {}
         self.sizes: list[int] = []
@@ -189,8 +189,8 @@ class Pieces:
             old.unlink()
 
     def add(self, name: str, stream: bytes, taken: list[Taken]) -> None:
-        """Into this piece if it has room, else into the next."""
-        size = sum(map(len, self.files.values())) + len(stream) + 2**20  # the index, headers
+        """Add a stream to this piece if it has room, else to the next."""
+        size = sum(map(len, self.files.values())) + len(stream) + 2**20  # for index and headers
         if self.index and size > self.most_bytes:
             self.close()
         self.files[name], self.index[name] = stream, taken
@@ -210,7 +210,7 @@ class Pieces:
 
 
 def pack(args: argparse.Namespace) -> Iterator[str]:
-    """Write the pieces; lines that say what is in them."""
+    """Write the pieces; yields lines that describe them."""
     with args.manifest.open(newline="", encoding="utf-8") as file:
         taken = chosen(list(csv.DictReader(file)), args.hours, args.seed)
     if not taken:
@@ -235,19 +235,23 @@ def pack(args: argparse.Namespace) -> Iterator[str]:
 def main() -> int:
     """Run the command; 0, or 1 with a line that says what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("manifest", type=Path, help="of fetch.py: audio and classes")
-    parser.add_argument("--out", type=Path, required=True, help="folder of the pieces")
-    parser.add_argument("--hours", type=float, default=5.0)
+    parser.add_argument("manifest", type=Path, help="manifest.csv of fetch.py")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write pieces to")
+    parser.add_argument("--hours", type=float, default=5.0, help="hours of audio in all")
     parser.add_argument("--piece-mb", type=float, default=32.0, help="largest size of a piece")
     parser.add_argument(
-        "--held-out", type=Path, default=Path(__file__).parents[1] / "held_out.csv", metavar="CSV"
+        "--held-out",
+        type=Path,
+        default=Path(__file__).parents[1] / "held_out.csv",
+        metavar="CSV",
+        help="clips to validate on",
     )
-    parser.add_argument("--excerpts", type=int, default=24, help="of 2 s, to validate on")
+    parser.add_argument("--excerpts", type=int, default=24, help="held-out excerpts, 2 s each")
     parser.add_argument(
-        "--wheels", default="", metavar="PYTHON", help="3.12: carry what that version decodes with"
+        "--wheels", default="", metavar="PYTHON", help="Python version to add wheels for, as 3.12"
     )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0, help="random seed")
+    parser.add_argument("--workers", type=int, default=2, help="encoding processes")
     try:
         print(*pack(parser.parse_args()), sep="\n")
     except (ValueError, OSError, KeyError, CodecError, subprocess.CalledProcessError) as error:

@@ -1,4 +1,4 @@
-"""A checkpoint in parts that are small enough to bring back, and whole again."""
+"""Splits a checkpoint into parts small enough to download, and joins them again."""
 
 import io
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from audiocodec.lab.train.optimizers import DISCRIMINATORS
 
 MIB = 2**20
 PART_BYTES = 16 * MIB - 4096
-ALL_BYTES = 63 * MIB  # the log comes back too
+ALL_BYTES = 63 * MIB  # leaves room for the log
 
 
 def hand_back(checkpoint: Path, out: Path, most_bytes: int = ALL_BYTES) -> list[str]:
-    """Write a checkpoint as out/state_1_of_4.part and so on; what had to be left out.
+    """Write a checkpoint as out/state_1_of_4.part and so on; returns what was left out.
 
-    Discriminators and optimisers are in bfloat16. What is too much all the same is left out: the
-    optimiser's state of the discriminators first, then the other ones, then the discriminators.
-    Raises ModelError where the rest is still too much.
+    Discriminators and optimisers are stored in bfloat16. If that is still too large, the optimiser
+    state of the discriminators is left out, then that of the rest, then the discriminators.
+    Raises ModelError where the model alone is too large.
     """
     state = checkpoints.read(checkpoint)
     state = {k: _halved(v) if k in ("optimizers", DISCRIMINATORS) else v for k, v in state.items()}
@@ -47,7 +47,7 @@ LESS: dict[str, Callable[[dict[str, Any]], object]] = {
 
 
 def whole(folder: Path, target: Path) -> Path:
-    """Join the parts in a folder to the checkpoint `target`. Raises ModelError where one lacks."""
+    """Join the parts in a folder to the checkpoint `target`. Raises ModelError if one lacks."""
     found = sorted(folder.glob("state_*_of_*.part"))
     names = {f"state_{i + 1}_of_{len(found)}.part" for i in range(len(found))}
     if not found or {path.name for path in found} != names:
@@ -56,12 +56,12 @@ def whole(folder: Path, target: Path) -> Path:
     with output_file(target, overwrite=True) as file:
         for path in found:
             file.write(path.read_bytes())
-    checkpoints.read(target)  # the ends may come from two of them
+    checkpoints.read(target)  # parts of different checkpoints would not fit together
     return target
 
 
 def _write(content: bytes, out: Path) -> None:
-    """All parts beside the old ones first: a run that is killed between leaves a whole set."""
+    """Write all new parts before deleting old ones, so that a killed run leaves a full set."""
     out.mkdir(parents=True, exist_ok=True)
     n = -(-len(content) // PART_BYTES)
     new = [(out / f"state_{i + 1}_of_{n}.part", i * PART_BYTES) for i in range(n)]
@@ -74,7 +74,7 @@ def _write(content: bytes, out: Path) -> None:
 
 
 def _halved(value: Any) -> Any:
-    """Float tensors of more than one element in bfloat16, in dictionaries and lists."""
+    """Convert float tensors of more than one element, in dictionaries and lists, to bfloat16."""
     if isinstance(value, Tensor):
         return value.bfloat16() if value.is_floating_point() and value.numel() > 1 else value
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""A training that ends in time: steps, figures every minute, what is handed back."""
+"""A training run within a time limit: steps, reports, checkpoints and what is brought back."""
 
 import json
 import signal
@@ -35,19 +35,19 @@ from audiocodec.model.network import DAC
 from audiocodec.weights.resolve import resolve
 from audiocodec.weights.store import load_model
 
-LOOK_EVERY = 20  # steps between two looks at the losses, for which the card must stop
-KEEP_EVERY = 100  # steps between two states to go back to
+LOOK_EVERY = 20  # steps between checks of the losses, which stall the GPU
+KEEP_EVERY = 100  # steps between states to return to
 MOST_RETREATS = 8
-MARGIN_S = 3.0  # left of the time beside what saving took so far
+MARGIN_S = 3.0  # reserve of time, in addition to that for saving
 
 
 def n_samples_of(model: DAC) -> int:
-    """Of an excerpt: whole frames."""
+    """Length of an excerpt, in whole frames."""
     return model.config.n_frames(round(EXCERPT_S * RATE)) * model.config.hop
 
 
 class Batches:
-    """Excerpts of each step, by the recipe's shares."""
+    """The excerpts of each step, in the recipe's shares."""
 
     def __init__(self, corpus: Corpus, places: list[Place], args: Namespace) -> None:
         shares = corpus.classes(SHARES)
@@ -55,7 +55,7 @@ class Batches:
             TrainingRecording(
                 id=str(i),
                 source=str(i),
-                path=Path(str(i)),
+                path=Path(str(i)),  # not opened: the corpus holds the audio
                 kind=place.kind,
                 seconds=place.n_samples / RATE,
                 full_band=place.full_band,
@@ -69,15 +69,15 @@ class Batches:
         self.corpus, self.seed = corpus, args.seed
 
     def __call__(self, step: int) -> Tensor:
-        """(B, 1, T), on the device."""
+        """Excerpts (B, 1, T) of a step, on the device."""
         return self.corpus.batch(self.excerpts.plan(self.seed, step), self.seed, step)
 
 
 class Session:
-    """One call: from what is in the folder `state` to the end of its time."""
+    """One call of the command: resumes from the folder `state`, trains until the time is over."""
 
     def __init__(self, args: Namespace, began: float) -> None:
-        """began: when the call began, of monotonic()."""
+        """began: time of monotonic() at which the call began."""
         self.args, self.began, self.stopped = args, began, False
         self.device = torch.device(args.device)
         if self.device.type == "cuda" and not torch.cuda.is_available():
@@ -87,7 +87,9 @@ class Session:
         args.out.mkdir(parents=True, exist_ok=True)
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True
-            torch.cuda.set_stream(torch.cuda.Stream())  # graphs are recorded on one of their own
+            torch.cuda.set_stream(
+                torch.cuda.Stream()
+            )  # CUDA graphs cannot be recorded on the default stream
         audio, places, held_out = load(args.pack)
         self.held_out = held_out
         self.say(f"{len(audio) / RATE / 60:.0f} minutes of audio decoded")
@@ -111,7 +113,7 @@ class Session:
         self.first_step, self.step_s = self.trainer.step, 0.0
 
     def say(self, text: str) -> None:
-        """A line with the time since the call began."""
+        """Print a line with the time since the call began."""
         print(f"{monotonic() - self.began:6.1f} s  {text}", flush=True)
 
     def _resume(self) -> None:
@@ -120,7 +122,7 @@ class Session:
         if self.checkpoint.exists():
             checkpoints.load(self.trainer, self.checkpoint)
             self.trainer.ready_optimisers()
-            self.say(f"goes on after step {self.trainer.step}, {self.trainer.seconds:.0f} s")
+            self.say(f"resumes after step {self.trainer.step}, {self.trainer.seconds:.0f} s")
 
     def run(self) -> None:
         """Train until the time is over, or `stop`.
@@ -129,7 +131,7 @@ class Session:
         """
         report_at = monotonic() + self.args.report_every
         self._set_share()
-        self.report(0.0, 0)  # what it starts from; shows how long saving takes
+        self.report(0.0, 0)  # the starting point; also measures how long saving takes
         last, n_steps = monotonic(), 0
         while not self.stopped and not self._over():
             self._step()
@@ -147,7 +149,7 @@ class Session:
             )
 
     def stop(self, *_: object) -> None:
-        """End after this step."""
+        """End the run after the current step."""
         self.stopped = True
 
     def _over(self) -> bool:
@@ -155,15 +157,15 @@ class Session:
         return monotonic() + self.step_s >= self._end() or 0 < self.args.steps <= n_steps
 
     def _end(self) -> float:
-        """When stepping ends, so that there is time to save."""
+        """Time at which stepping ends, so that there is time to save."""
         return self.began + self.args.seconds - MARGIN_S - 1.5 * self.saving_s
 
     def _used_s(self) -> float:
-        """Of all calls, saving and figures included."""
+        """Seconds used by all calls, including saving and validation."""
         return self.before_s + monotonic() - self.start
 
     def _set_share(self) -> None:
-        """Tell the schedule how much of the time of all calls is over."""
+        """Set the schedule's position: the share of all calls' time that is over."""
         total = self.args.of or self.before_s + self._end() - self.start
         self.trainer.share = min(1.0, self._used_s() / max(1.0, total))
 
@@ -172,7 +174,7 @@ class Session:
         self._set_share()
         if trainer.adversary_plays and not self.timed:
             self.timed = True
-            shares = time_shares(trainer)  # before this phase is recorded: it takes hooks away
+            shares = time_shares(trainer)  # before recording, which removes hooks
             self.say(", ".join(f"{name} {ms:.1f} ms" for name, ms in shares.items()))
         trainer.train_step()
         self.step_s = monotonic() - begun
@@ -180,7 +182,7 @@ class Session:
             self._look()
 
     def _look(self) -> None:
-        """Back to the last good state where a loss is not finite."""
+        """Check the losses; return to the last good state where one is not finite."""
         figures = self.trainer.figures()
         if is_finite(figures):
             if self.trainer.step % KEEP_EVERY == 0:
@@ -189,15 +191,16 @@ class Session:
         bad = [name for name, value in figures.items() if not is_finite({name: value})]
         self.n_retreats += 1
         if self.n_retreats > MOST_RETREATS:
-            raise CodecError(f"step {self.trainer.step}: {', '.join(bad)} not finite once more")
+            raise CodecError(f"step {self.trainer.step}: {', '.join(bad)} not finite again")
         self.good.restore()
         rate = self.trainer.optimizers.scale
         self.say(
-            f"step {self.trainer.step}: {', '.join(bad)} not finite: back, at {rate:g} of --lr"
+            f"step {self.trainer.step}: {', '.join(bad)} not finite: back to the last good state, "
+            f"at {rate:g} of --lr"
         )
 
     def report(self, seconds: float, n_steps: int) -> None:
-        """Print and log figures, save, hand back."""
+        """Validate, print and log figures, and save."""
         trainer, start = self.trainer, monotonic()
         row: dict[str, Any] = {"step": trainer.step, "used_s": round(self._used_s(), 1)}
         row |= {"share": round(trainer.share, 4), "scale": trainer.optimizers.scale}
@@ -216,15 +219,15 @@ class Session:
         self.saving_s = monotonic() - start
 
     def save(self) -> None:
-        """The checkpoint for a next call here, and its parts to bring back."""
+        """Save a checkpoint for the next call, and its parts to bring back."""
         self.trainer.seconds = self._used_s()
         checkpoints.save(self.trainer, self.checkpoint)
         if left_out := hand_back(self.checkpoint, self.args.out):
-            self.say(f"not handed back, too large: {', '.join(left_out)}")
+            self.say(f"left out of the parts, too large: {', '.join(left_out)}")
 
 
 def run(args: Namespace, began: float) -> None:
-    """Train. Raises CodecError; NotRecorded once what there is has been saved."""
+    """Train. Raises CodecError, and NotRecorded after saving."""
     session = Session(args, began)
     before = signal.signal(signal.SIGTERM, session.stop)
     try:

@@ -1,4 +1,4 @@
-"""The training step of the library on a clock, recorded as a CUDA graph, undone if it diverges."""
+"""The library's training step: scheduled by time, as a CUDA graph, undone on divergence."""
 
 import math
 from argparse import Namespace
@@ -22,10 +22,10 @@ from audiocodec.lab.train.trainer import Figures, Pass, Trainer
 from audiocodec.model.network import DAC
 from audiocodec.model.quantizer import Quantized
 
-WHOLE = 10_000  # the schedule in ten-thousandths of the time
-EAGER = 4  # steps of a phase before it is recorded: kernels chosen, states of optimisers made
+WHOLE = 10_000  # positions of the schedule: ten-thousandths of the time
+EAGER = 4  # steps of a phase before recording: they choose kernels and create optimiser states
 
-# As conf/tiny_44khz_gpu.yml, which says why; what differs is said here.
+# As conf/tiny_44khz_gpu.yml; comments mark the differences.
 RECIPE = TrainSettings(
     losses=LossSettings(
         mel_weight=15,
@@ -46,8 +46,8 @@ RECIPE = TrainSettings(
         beta1=0.9,
         weight_decay=0,
         lr_discriminators=0.5,
-        adversary_from=WHOLE // 5,  # the spectra first: such a step costs a third
-        average=0.999,  # of some thousand steps, not of 60,000
+        adversary_from=WHOLE // 5,  # spectral losses first: such a step costs a third
+        average=0.999,  # for some thousand steps instead of 60,000
     ),
     quantizer=QuantizerTraining(dropout=0.5, codebook_decay=0.998, quantizer_lr=0.3),
 )
@@ -57,7 +57,7 @@ EXCERPT_S = 0.38
 
 
 def recipe(args: Namespace, device: torch.device) -> TrainSettings:
-    """RECIPE with what differs from machine to machine; few CPUs are quick in bfloat16."""
+    """RECIPE with the options of the command line; float32 on CPUs, where bfloat16 is slow."""
     chosen = replace(
         RECIPE.optimisation,
         batch_size=args.batch,
@@ -70,18 +70,18 @@ def recipe(args: Namespace, device: torch.device) -> TrainSettings:
 
 
 def discriminators(period_width: int, band_width: int, seed: int) -> Discriminators:
-    """The paper's, at other widths."""
+    """The paper's discriminators at other widths."""
     torch.manual_seed(seed + 1)
     config = DiscriminatorConfig(period_width=period_width, band_width=band_width)
     return Discriminators(config)
 
 
 class TimedTrainer(Trainer):
-    """A trainer whose schedule follows the share of the time that is over, set before each step.
+    """A trainer whose schedule follows `share`, the share of time used, set before each step.
 
-    It asks the card for no figure while it steps. On CUDA with `graphs`, a phase (with or without
-    adversary) is recorded after EAGER steps, then replayed. The average and the codebooks, which
-    change how they compute as they go, follow outside of the graph.
+    Steps do not wait for figures from the GPU. On CUDA with `graphs`, a phase (with or without
+    discriminators) is recorded after EAGER steps and then replayed. The moving average and the
+    codebooks, whose computation changes over time, are updated outside the graph.
     """
 
     def __init__(
@@ -102,16 +102,16 @@ class TimedTrainer(Trainer):
 
     @property
     def position(self) -> int:
-        """Of WHOLE."""
+        """Position in the schedule, 0 to WHOLE."""
         return min(WHOLE, round(self.share * WHOLE))
 
     def figures(self) -> Figures:
-        """Losses and gradient norms of the last step; waits for the card."""
+        """Losses and gradient norms of the last step; waits for the GPU."""
         values = torch.stack([value.float() for value in self._values.values()])
         return dict(zip(self._values, values.tolist()))
 
     def ready_optimisers(self) -> None:
-        """Let the optimisers be recorded, or not; call it again after their state was loaded."""
+        """Prepare optimisers for recording, or undo it; call it again after loading their state."""
         for optimiser in self.optimizers.by_name.values():
             for group in optimiser.param_groups:
                 rate = float(group["lr"])
@@ -124,7 +124,7 @@ class TimedTrainer(Trainer):
                     state["step"] = state["step"].to(where)
 
     def _checked(self, values: Parts) -> Figures:
-        """Nothing yet: see figures."""
+        """Keep the values for `figures`, without waiting for the GPU."""
         self._values |= {name: value.detach() for name, value in values.items()}
         return {}
 
@@ -143,7 +143,7 @@ class TimedTrainer(Trainer):
         return done, {}
 
     def _record(self, audio: Tensor, n_active: Tensor) -> None:
-        """Record the step on copies of its inputs, which replays read; nothing is computed yet."""
+        """Record the step, without running it, on copies of its inputs that replays read."""
         audio, n_active = audio.clone(), n_active.clone()
         for module in (self.model, self.discriminators):
             if module is not None:
@@ -158,11 +158,11 @@ class TimedTrainer(Trainer):
 
 
 class NotRecorded(Exception):
-    """The step cannot be a CUDA graph here."""
+    """The step cannot be recorded as a CUDA graph."""
 
 
 class LastGood:
-    """A copy of all that training changes, to go back to."""
+    """A copy of all that training changes, to return to."""
 
     def __init__(self, trainer: TimedTrainer) -> None:
         self.trainer = trainer
@@ -171,19 +171,19 @@ class LastGood:
         self.keep()
 
     def keep(self) -> None:
-        """What is there now is good."""
+        """Copy the current state."""
         self._saved = {name: value.clone() for name, value in self._values().items()}
         if self.trainer.codebooks is not None:
             self._counts = self.trainer.codebooks.state_dict()
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Back to it, in place, and on at half the learning rate."""
+        """Restore the copy in place, and halve the learning rate."""
         for name, value in self._values().items():
             if name in self._saved:
                 value.copy_(self._saved[name])
             else:
-                value.zero_()  # an optimiser's state, begun since
+                value.zero_()  # optimiser state created since the copy
         if self.trainer.codebooks is not None:
             self.trainer.codebooks.load_state_dict(self._counts)
         self.trainer.optimizers.scale /= 2
@@ -205,12 +205,12 @@ class LastGood:
 
 
 def is_finite(figures: Figures) -> bool:
-    """Whether all of them are."""
+    """Whether all figures are finite."""
     return all(map(math.isfinite, figures.values()))
 
 
 def with_faster_layout(critics: Discriminators, n_samples: int, batch_size: int) -> str:
-    """Lay the discriminators' weights out in memory as the card is faster; says how, and times."""
+    """Give the discriminators the faster memory layout; returns a line with the times."""
     audio = torch.randn(2 * batch_size, 1, n_samples, device=next(critics.parameters()).device)
     times = {}
     for layout in (torch.channels_last, torch.contiguous_format):
@@ -233,7 +233,7 @@ def _pass_seconds(critics: Discriminators, audio: Tensor) -> float:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> float:
-    """How long the card is busy with something."""
+    """Seconds that `work` takes on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize()
     start = perf_counter()
@@ -244,9 +244,9 @@ def seconds_of(work: Callable[[], object], device: torch.device) -> float:
 
 
 def time_shares(trainer: TimedTrainer) -> dict[str, float]:
-    """Milliseconds of the parts of a step against the adversary, forward and back; no weight moves.
+    """Milliseconds of the parts of a step with discriminators, forward and back; trains nothing.
 
-    Not in a graph, so that they hold the time to launch kernels where that is longer.
+    Measured without a graph, so they include the time to launch kernels where that dominates.
     """
     audio, n_active = trainer.inputs()
     made = trainer.generator(audio, n_active)
