@@ -73,7 +73,7 @@ def test_flags_reach_the_codec(here, model, make_sound, capsys):
 
 
 def test_decode_writes_at_another_rate(here, model, make_sound):
-    """As told; Opus, which has no 44.1 kHz, without being told."""
+    """As requested; Opus, which has no 44.1 kHz, by itself."""
     make_sound("a.wav", 4410)
     assert run(["encode", "a.wav", "--model", model]) == 0
     for output, *flags in (("a.opus",), ("a.mp3", "--rate", "32000"), ("b.wav", "--rate", "8000")):
@@ -114,7 +114,7 @@ def test_nothing_is_overwritten_unless_asked(here, model, make_sound):
 
 
 def test_a_damaged_file_is_recovered_when_asked(here, model, make_sound, capsys):
-    """Silence stands for what is lost, which is told; without --recover it is an error."""
+    """Silence replaces what is lost, which is reported; without --recover it is an error."""
     make_sound("a.wav", 60 * 1024 * 10)
     assert run(["encode", "a.wav", "--model", model]) == 0
     raw = bytearray((here / "a.dac").read_bytes())

@@ -1,4 +1,4 @@
-"""Which operands make which jobs, and outputs that are refused before anything is written."""
+"""Which operands make which tasks, and outputs that are refused before anything is written."""
 
 import os
 from pathlib import Path

@@ -103,7 +103,7 @@ def test_a_stopped_run_goes_on(trained, material, tmp_path):
 
 
 def test_fine_tuning_starts_from_a_model(trained, material, tmp_path):
-    """Its shape wins over the recipe's, which is told; discriminators come from a checkpoint."""
+    """Its shape overrides the recipe's, with a message; discriminators come from a checkpoint."""
     more = ["--init-from", str(trained / "model"), "--steps", "1"]
     more += ["--init-discriminators", str(trained / "checkpoint.pt"), "--lr", "1e-9"]
     done = run(command(material, tmp_path / "tuned", *more))

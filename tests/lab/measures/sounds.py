@@ -1,4 +1,4 @@
-"""Signals that figures of merit are tried on."""
+"""Test signals for the metrics."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""ViSQOL, PESQ and STOI: known marks, and no figure where there is none."""
+"""ViSQOL, PESQ and STOI: known scores, and no figure where there is none."""
 
 import sys
 
@@ -74,7 +74,7 @@ def test_estoi_needs_some_speech():
 
 
 def speech_mode(lattice: bool, estimate: np.ndarray, reference: np.ndarray) -> float:
-    """The package's own mark of 16 kHz signals."""
+    """The package's own score of 16 kHz signals."""
     api = VisqolApi()
     api.create(mode="speech", use_lattice_model=lattice)
     return api.measure_from_arrays(reference, estimate, 16000).moslqo
@@ -100,7 +100,7 @@ def test_visqol_of_speech_has_the_mark_of_the_lattice_at_16_khz():
     ],
 )
 def test_a_missing_package_is_named_with_the_extra(metric, module, package, monkeypatch):
-    """Never replaced in silence by something that gives other marks."""
+    """Never replaced in silence by something that gives other scores."""
     perceptual._visqol_api.cache_clear()
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ArgumentError, match=rf"needs {package}: pip install 'audiocodec\[eval\]'"):

@@ -1,4 +1,4 @@
-"""What the figures of merit share."""
+"""Resampling and checks that the metrics share."""
 
 import numpy as np
 import pytest

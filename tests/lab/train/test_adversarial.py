@@ -1,4 +1,4 @@
-"""The losses of the game between discriminators and codec, on activations made by hand.
+"""The adversarial and feature matching losses, on activations made by hand.
 
 Their published values are checked in test_discriminators.py.
 """

@@ -81,7 +81,7 @@ def test_processes_share_a_batch(recordings):
 
 
 def test_classes_come_in_turn(recordings):
-    """A batch that is a multiple of the turn has the exact shares; others have them on average."""
+    """A batch that is a multiple of the cycle has the exact shares; others have them on average."""
     for step in range(20):
         kinds = Counter(kind for kind, _ in excerpts(recordings).plan(0, step))
         assert kinds == {"speech": 2, "music": 6}
@@ -127,7 +127,7 @@ def test_excerpts_are_audible_level_and_within_full_scale(recordings):
 
 
 def test_silence_stays_silence(tmp_path):
-    """Where there is nothing else, the last try is taken, which is told."""
+    """Where there is nothing else, the last try is taken, with a warning."""
     sf.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
     made = excerpts(scan([f"x={tmp_path}"]).recordings, {}, batch_size=2)
     with pytest.warns(QuietExcerpts, match="class x has excerpts no louder than -40 LUFS"):
@@ -135,7 +135,7 @@ def test_silence_stays_silence(tmp_path):
 
 
 def test_a_class_in_which_nothing_can_be_heard_is_refused(recordings, tmp_path):
-    """One among others, too; one that is quiet is told when it is drawn, and may be trained on."""
+    """One among others, too; one that is quiet gives a warning when drawn, and may be trained on."""
     sf.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
     silent = scan([f"x={tmp_path}"]).recordings
     excerpts(recordings).check_audible(0)
@@ -154,7 +154,7 @@ def test_a_class_in_which_nothing_can_be_heard_is_refused(recordings, tmp_path):
 
 
 def test_opposite_channels_are_told(tmp_path):
-    """Mixed to mono they cancel each other: such a file is passed over, with the cache too."""
+    """Mixed to mono they cancel each other: such a file is skipped, with the cache too."""
     noise = 0.1 * np.random.default_rng(0).standard_normal(RATE)
     sf.write(tmp_path / "opposite.wav", np.stack([noise, -noise], axis=1), RATE)
     opposite = scan([f"x={tmp_path}"]).recordings

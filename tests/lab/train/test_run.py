@@ -1,4 +1,4 @@
-"""A plan put into practice: what is refused, when, and what it leaves behind."""
+"""A training plan: what is refused, when, and what a run leaves behind."""
 
 import errno
 import io
@@ -51,7 +51,7 @@ def no_model(monkeypatch):
 
 
 def test_a_recipe_for_more_classes_starts(plan, capsys):
-    """Two lines say what was fitted; the plan that is written has what was used."""
+    """Two lines say what was fitted; plan.json has the settings that were used."""
     assert run(plan) == plan.out / "model"
     said = capsys.readouterr().err
     assert "no recordings of speech, environment: their shares are dropped, music=2 is" in said

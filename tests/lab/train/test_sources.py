@@ -71,7 +71,7 @@ def test_nothing_to_train_on_is_an_error(tmp_path):
 
 @pytest.mark.parametrize("name", ["set.csv", "set.jsonl"])
 def test_a_manifest_says_class_group_length_and_band(tmp_path, name):
-    """What it states is believed without opening files; the rest comes from the file."""
+    """Lengths it gives are taken without opening files; others come from the file."""
     rows = [
         {"path": "sub/a.wav", "class": "music", "package": "p", "seconds": 12.5, "full_band": "no"},
         {"path": "sub/b.wav", "class": "speech", "seconds": "", "full_band": "yes"},
