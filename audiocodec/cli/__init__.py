@@ -23,7 +23,7 @@ COMMANDS = {
     "info": "describe a .dac file and check that it is intact, or describe this installation",
     "tokenize": "encode a corpus to shards of tokens for generative models",
     "crop": "cut a part out of a .dac file, without a model",
-    "concat": "join .dac files to one, without a model",
+    "concat": "join .dac files into one, without a model",
     "splice": "insert a part of one .dac file into another, or replace a part",
     "truncate": "keep the first codebooks of .dac files or shards of tokens",
     "compare": "compare two .dac files or shards of tokens",
@@ -35,7 +35,7 @@ COMMANDS = {
 USAGE = (
     "usage: audiocodec COMMAND ...\n\ncommands:\n"
     + "".join(f"  {name:10}{text}\n" for name, text in COMMANDS.items())
-    + "\n`audiocodec COMMAND --help` says more, `audiocodec --version` which release this is."
+    + "\n`audiocodec COMMAND --help` lists flags, `audiocodec --version` prints the version."
 )
 TROUBLE = {"compare": 2}  # exit status of an error, as for cmp and diff; 1 for other commands
 

@@ -18,7 +18,7 @@ def concat(
     overwrite: bool = False,
     debug: bool = False,
 ) -> int:
-    """Join .dac files of one model to one file, in their order; nothing is encoded again.
+    """Join .dac files of one model into one file, in order; nothing is encoded again.
 
     Parameters
     ----------

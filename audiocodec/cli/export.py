@@ -28,7 +28,7 @@ def export(
     Parameters
     ----------
     model : str
-        model to use: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to export: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
     out : str
         folder to write encoder.onnx, decoder.onnx, model.json and README.md to
     format : str

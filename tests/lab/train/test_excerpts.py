@@ -135,7 +135,7 @@ def test_silence_stays_silence(tmp_path):
 
 
 def test_a_class_in_which_nothing_can_be_heard_is_refused(recordings, tmp_path):
-    """One among others, too; one that is quiet gives a warning when drawn, and may be trained on."""
+    """One among others, too; a quiet one gives a warning when drawn, and may be trained on."""
     sf.write(tmp_path / "silent.wav", np.zeros(RATE), RATE)
     silent = scan([f"x={tmp_path}"]).recordings
     excerpts(recordings).check_audible(0)
