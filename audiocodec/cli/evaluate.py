@@ -41,7 +41,7 @@ def evaluate(
     data : str
         folder with a subfolder for each class, manifest (CSV, JSONL: path, class) or sound file
     model : str
-        model to evaluate: a name (see `audiocodec models`), owner/name on the hub, a folder or a file
+        model to evaluate: name (see `audiocodec models`), owner/name on the hub, folder or file
     out : str
         folder to write the report to: index.html, results.csv, ...
     codebooks : str
