@@ -33,8 +33,8 @@ PESQ_RATE = 16000  # wide-band PESQ is defined at this rate only
 def visqol(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """ViSQOL, audio mode with its support vector model: 1 to 4.73, higher is better.
 
-    Both signals are resampled to the 48 kHz that it expects. Raises NoFigure for clips under a
-    second, for silence (a silent reference would get the highest score) and where ViSQOL fails.
+    Both signals (n_samples,) are resampled to the 48 kHz that it expects. Raises NoFigure for clips
+    under a second, silence (a silent reference would get the highest score) and where ViSQOL fails.
     Source: arXiv 2004.09584.
     """
     return _visqol("audio", estimate, reference, sample_rate)
@@ -43,7 +43,7 @@ def visqol(estimate: Samples, reference: Samples, sample_rate: int) -> float:
 def visqol_speech(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """ViSQOL, speech mode with its lattice model at 16 kHz: 1 to 5, higher is better.
 
-    Identical speech scores about 4.5, depending on its content. Raises as visqol does, and
+    Signals (n_samples,); identical ones score about 4.5, depending on the speech. Raises as visqol does, and
     ArgumentError without the package that runs the lattice model: ViSQOL would fall back on a
     polynomial whose scores are 1 to 2 higher.
     """
@@ -53,7 +53,8 @@ def visqol_speech(estimate: Samples, reference: Samples, sample_rate: int) -> fl
 def pesq_wide_band(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """PESQ of speech, wide band at 16 kHz (ITU-T P.862.2): 1.04 to 4.64, higher is better.
 
-    Raises NoFigure for silence, clips under a quarter of a second and where it finds no speech.
+    Signals (n_samples,) at sample_rate. Raises NoFigure for silence, for clips under a quarter of a
+    second and where it finds no speech.
     """
     pesq = _extra("pesq")
     _refuse_incomparable(estimate, reference)
@@ -67,8 +68,8 @@ def pesq_wide_band(estimate: Samples, reference: Samples, sample_rate: int) -> f
 def stoi(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """Short-time objective intelligibility of speech, up to 1 (pystoi; IEEE TASLP 2011).
 
-    Raises NoFigure for silence, and where fewer than 30 frames (0.4 s) of speech are within 40 dB
-    of the loudest.
+    Signals (n_samples,) at sample_rate. Raises NoFigure for silence, and where fewer than 30 frames
+    (0.4 s) of speech are within 40 dB of the loudest.
     """
     return _intelligibility(estimate, reference, sample_rate, extended=False)
 
@@ -76,7 +77,7 @@ def stoi(estimate: Samples, reference: Samples, sample_rate: int) -> float:
 def estoi(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """Extended short-time objective intelligibility of speech, up to 1 (pystoi; IEEE TASLP 2016).
 
-    Raises as stoi does.
+    Signals (n_samples,) at sample_rate. Raises as stoi does.
     """
     return _intelligibility(estimate, reference, sample_rate, extended=True)
 

@@ -18,8 +18,8 @@ Activations = list[list[Tensor]]
 def discriminator_loss(fake: Activations, real: Activations) -> Tensor:
     """Least-squares loss: scores of decoded audio against 0, of recordings against 1.
 
-    Means of squares, summed over discriminators. Pass activations of detached audio; otherwise its
-    gradient also trains the codec to lose.
+    Means of squares, summed over discriminators: a scalar. Pass activations of detached audio;
+    otherwise the gradient also trains the codec to lose.
     """
     terms = [scores[-1].float().square().mean() for scores in fake]
     terms += [(1 - scores[-1].float()).square().mean() for scores in real]
