@@ -8,7 +8,7 @@ import argbind
 
 from audiocodec.cli.arguments import words_of
 from audiocodec.cli.batch import PIPE, FileTask, dac_files, opened, run_all
-from audiocodec.cli.messages import told_afterwards
+from audiocodec.cli.messages import shown_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.operands import Direction
 from audiocodec.cli.progress import progress_bar
@@ -127,7 +127,7 @@ def _decode(loading: tuple, settings: dict, task: FileTask, label: str) -> None:
     with opened(task.source) as file:
         codec = _codec_for(file, task.source, loading)
         target = stdout() if task.target == PIPE else task.target
-        with told_afterwards(LostAudioWarning), progress_bar(label, codec.sample_rate) as progress:
+        with shown_afterwards(LostAudioWarning), progress_bar(label, codec.sample_rate) as progress:
             codec.decompress(file, target, progress=progress, **settings)
 
 

@@ -7,7 +7,7 @@ import argbind
 
 from audiocodec.cli.arguments import words_of
 from audiocodec.cli.batch import PIPE, FileTask, run_all
-from audiocodec.cli.messages import told_afterwards
+from audiocodec.cli.messages import shown_afterwards
 from audiocodec.cli.models import revision_of
 from audiocodec.cli.operands import Direction
 from audiocodec.cli.progress import progress_bar
@@ -104,5 +104,5 @@ def _encode(loading: tuple, settings: dict, task: FileTask, label: str) -> None:
     codec = loaded(*loading)
     source = stdin() if task.source == PIPE else task.source
     target = stdout() if task.target == PIPE else task.target
-    with told_afterwards(CutAudioWarning), progress_bar(label, codec.sample_rate) as progress:
+    with shown_afterwards(CutAudioWarning), progress_bar(label, codec.sample_rate) as progress:
         codec.compress(source, target, progress=progress, **settings)

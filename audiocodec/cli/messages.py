@@ -17,7 +17,7 @@ def say(message: str) -> None:
 
 
 @contextmanager
-def told_afterwards(kind: type[Warning]) -> Iterator[None]:
+def shown_afterwards(kind: type[Warning]) -> Iterator[None]:
     """Show warnings of this kind after the work, so that they do not disturb a progress bar."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", kind)

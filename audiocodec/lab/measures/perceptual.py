@@ -43,9 +43,9 @@ def visqol(estimate: Samples, reference: Samples, sample_rate: int) -> float:
 def visqol_speech(estimate: Samples, reference: Samples, sample_rate: int) -> float:
     """ViSQOL, speech mode with its lattice model at 16 kHz: 1 to 5, higher is better.
 
-    Signals (n_samples,); identical ones score about 4.5, depending on the speech. Raises as visqol does, and
-    ArgumentError without the package that runs the lattice model: ViSQOL would fall back on a
-    polynomial whose scores are 1 to 2 higher.
+    Signals (n_samples,); identical ones score about 4.5, depending on the speech. Raises as visqol
+    does, and ArgumentError without the package that runs the lattice model: ViSQOL would fall back
+    on a polynomial whose scores are 1 to 2 higher.
     """
     return _visqol("speech", estimate, reference, sample_rate)
 
