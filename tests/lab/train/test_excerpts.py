@@ -76,7 +76,7 @@ def test_processes_share_a_batch(recordings):
     """Slices of a batch, made apart, are the batch."""
     parts = [excerpts(recordings).items(0, 3, items) for items in (range(0, 4), range(4, 8))]
     assert torch.equal(torch.cat(parts), excerpts(recordings).items(0, 3, range(8)))
-    with pytest.raises(ArgumentError, match="batch of 8"):
+    with pytest.raises(ArgumentError, match="a batch has 8"):
         excerpts(recordings).items(0, 0, range(4, 9))
 
 
@@ -164,8 +164,8 @@ def test_opposite_channels_are_told(tmp_path):
     settings = ExcerptSettings(1000, RATE, 8)
     for made in (excerpts(opposite, {}), Excerpts(opposite, {}, settings, cache)):
         with (
-            pytest.warns(SkippedFiles, match=r"opposite\.wav: its channels cancel each other"),
-            pytest.raises(AudioError, match=r"cannot be read; .*channels cancel"),
+            pytest.warns(SkippedFiles, match=r"opposite\.wav: its channels .* cancel each other"),
+            pytest.raises(AudioError, match=r"cannot be read; .*channels .* cancel"),
         ):
             made.items(0, 0, range(8))
     sf.write(tmp_path / "good.wav", noise, RATE)

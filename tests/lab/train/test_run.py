@@ -123,7 +123,7 @@ def test_no_cuda_is_said_as_by_encode(plan, monkeypatch, tmp_path):
         (("listen_every",), {}, "without --valid"),
         (("gamma",), {"schedule": "cosine"}, "--schedule exponential, not cosine"),
         (("periods",), {"adversarial_weight": 0, "feature_weight": 0}, "no discriminators"),
-        (("adversary_from",), {"adversary_from": 5}, "ends before, after 1 steps"),
+        (("adversary_from",), {"adversary_from": 5}, "ends before it, after 1 steps"),
         (("mel_ramp",), {"mel_weight": 0}, "--mel-weight is 0"),
         (("complex_exponent",), {"complex_weight": 0}, "--complex-weight is 0"),
         (("codebook_weight",), {"codebook_decay": 0.9}, "by averages"),
