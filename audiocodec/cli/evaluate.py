@@ -79,10 +79,10 @@ def evaluate(
         return _analyse([Path(name) for name in words_of(ratings)], Path(out))
     if not data:
         raise ArgumentError("DATA is missing: a folder of clips, a manifest or a sound file")
-    from audiocodec.lab.evaluate.run import Plan, checked
+    from audiocodec.lab.evaluate.run import EvaluationPlan, checked
     from audiocodec.lab.evaluate.run import evaluate as run
 
-    plan = Plan(
+    plan = EvaluationPlan(
         data=Path(data),
         out=Path(out),
         cache=Path(cache or Path(out, "cache")),

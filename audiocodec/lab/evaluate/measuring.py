@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from audiocodec.errors import CodecError, OutputError
 from audiocodec.lab.evaluate.clips import Reference, read_clip
 from audiocodec.lab.evaluate.figures import figures_of
-from audiocodec.lab.evaluate.rows import Row
-from audiocodec.lab.evaluate.store import Store, Stored, key_of
+from audiocodec.lab.evaluate.rows import ResultRow
+from audiocodec.lab.evaluate.store import Store, StoredClip, key_of
 from audiocodec.lab.systems.base import Setting, System
 from audiocodec.lab.systems.catalogue import SystemSpec
 
@@ -73,7 +73,7 @@ def is_done(task: Task, store: Store) -> bool:
     return store.find(task.decoded_key) is not None and bool(store.find_record(task.figures_key))
 
 
-def measured(store: Store, task: Task) -> Row | str:
+def measured(store: Store, task: Task) -> ResultRow | str:
     """The row of a task, or in one line why there is none: a system failed on this clip.
 
     Raises OutputError where the store cannot be written; no other task would fare better.
@@ -89,7 +89,7 @@ def measured(store: Store, task: Task) -> Row | str:
         return f"{task}: {type(error).__name__}: {error} ({where.name})"
 
 
-def _row(store: Store, task: Task) -> Row:
+def _row(store: Store, task: Task) -> ResultRow:
     candidate, clip, seconds = task.candidate, task.reference.clip, task.reference.seconds
     stored = store.find(task.decoded_key) or _decoded(store, task)
     record = store.find_record(task.figures_key)
@@ -99,7 +99,7 @@ def _row(store: Store, task: Task) -> Row:
         found, failures = figures_of(clip.kind, reference, estimate, sample_rate)
         record = {"figures": found, "failures": failures}
         store.put_record(task.figures_key, record)
-    return Row(
+    return ResultRow(
         clip=clip.name,
         kind=clip.kind,
         system=candidate.name,
@@ -114,7 +114,7 @@ def _row(store: Store, task: Task) -> Row:
     )
 
 
-def _decoded(store: Store, task: Task) -> Stored:
+def _decoded(store: Store, task: Task) -> StoredClip:
     audio, sample_rate = read_clip(task.reference.path)
     decoded = system_of(task.candidate.spec).run(audio, sample_rate, task.candidate.setting)
     return store.put(task.decoded_key, decoded, sample_rate)

@@ -3,14 +3,14 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 
 
 @dataclass(frozen=True)
 class Condition:
     """A decoded clip that can be listened to."""
 
-    row: Row
+    row: ResultRow
     audio: Path  # FLAC, 16 bit, mono
 
 
@@ -53,7 +53,7 @@ class Report:
     """All of it."""
 
     model: str  # the system that the report is about
-    rows: tuple[Row, ...]
+    rows: tuple[ResultRow, ...]
     heard: tuple[HeardClip, ...] = ()
     usage: tuple[Usage, ...] = ()
     speed: tuple[Speed, ...] = ()

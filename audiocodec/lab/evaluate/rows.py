@@ -33,7 +33,7 @@ _NEXT_FAILURE = re.compile(f"; (?=(?:{'|'.join(metric.name for metric in METRICS
 
 
 @dataclass(frozen=True)
-class Row:
+class ResultRow:
     """A line of results.csv. A figure is in `figures`, or in `failures` with the reason."""
 
     clip: str
@@ -60,7 +60,7 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode().replace("\r", " ").replace("\0", " ")
 
 
-def record(row: Row) -> dict[str, Value]:
+def record(row: ResultRow) -> dict[str, Value]:
     """A row as COLUMNS name its values; None for what it has not."""
     values: dict[str, Value] = {name: printable(text) for name, text in zip(TEXTS, _texts(row))}
     for name in NUMBERS:
@@ -70,7 +70,7 @@ def record(row: Row) -> dict[str, Value]:
     return values
 
 
-def write_csv(path: Path, rows: Iterable[Row]) -> None:
+def write_csv(path: Path, rows: Iterable[ResultRow]) -> None:
     """Write results.csv, numbers in full. Raises OutputError where it cannot be written."""
     write_table(path, COLUMNS, (record(row) for row in rows))
 
@@ -84,7 +84,7 @@ def write_table(path: Path, columns: Iterable[str], records: Iterable[dict[str, 
     write_file(path, text.getvalue())
 
 
-def write_parquet(path: Path, rows: Iterable[Row]) -> None:
+def write_parquet(path: Path, rows: Iterable[ResultRow]) -> None:
     """Write the columns of write_csv as Parquet. Raises OutputError where it cannot be written."""
     import pyarrow as pa
     from pyarrow import parquet
@@ -96,7 +96,7 @@ def write_parquet(path: Path, rows: Iterable[Row]) -> None:
         parquet.write_table(table, file)
 
 
-def read_csv(path: Path) -> list[Row]:
+def read_csv(path: Path) -> list[ResultRow]:
     """Rows of a file that write_csv made. Raises ArgumentError for another file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -111,19 +111,19 @@ def read_csv(path: Path) -> list[Row]:
         raise ArgumentError(f"{path}: no results.csv: {error}") from error
 
 
-def _texts(row: Row) -> tuple[str, str, str, str]:
+def _texts(row: ResultRow) -> tuple[str, str, str, str]:
     return row.clip, row.kind, row.system, row.setting
 
 
-def _reason(row: Row, name: str) -> str:
+def _reason(row: ResultRow, name: str) -> str:
     """One line without semicolons, which part one failure from the next."""
     return " ".join(printable(row.failures[name]).replace(";", ",").split())
 
 
-def _row(cells: dict[str, str]) -> Row:
+def _row(cells: dict[str, str]) -> ResultRow:
     failures = [part.partition(": ") for part in _NEXT_FAILURE.split(cells["failures"]) if part]
     clip, kind, system, setting = (cells[name] for name in TEXTS)
-    return Row(
+    return ResultRow(
         clip,
         kind,
         system,

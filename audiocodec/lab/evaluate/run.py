@@ -24,7 +24,7 @@ from audiocodec.lab.evaluate.measuring import (
     system_of,
 )
 from audiocodec.lab.evaluate.report_data import Condition, HeardClip, Report, Speed, Usage
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 from audiocodec.lab.evaluate.speed import speed_of
 from audiocodec.lab.evaluate.store import Store
 from audiocodec.lab.evaluate.summary import ALL
@@ -38,7 +38,7 @@ PACKAGES = ("visqol", "ai_edge_litert", "pesq", "pystoi", "scipy", "pyarrow", "m
 
 
 @dataclass(frozen=True)
-class Plan:
+class EvaluationPlan:
     """What to evaluate, and how."""
 
     data: Path  # sound file, folder or manifest
@@ -58,7 +58,7 @@ class Plan:
 Say = Callable[[str], None]
 
 
-def evaluate(plan: Plan, say: Say) -> Report:
+def evaluate(plan: EvaluationPlan, say: Say) -> Report:
     """Measure everything that is not in the store yet. Raises CodecError.
 
     say: told in a line what is not run, and why, and what is being done.
@@ -89,7 +89,7 @@ def evaluate(plan: Plan, say: Say) -> Report:
     )
 
 
-def _references(plan: Plan, store: Store) -> tuple[list[Reference], list[str]]:
+def _references(plan: EvaluationPlan, store: Store) -> tuple[list[Reference], list[str]]:
     """Of all clips that can be used, and why others cannot."""
     found, unusable = [], []
     for clip in tqdm(find_clips(plan.data, plan.every), "clips", disable=None, leave=False):
@@ -135,7 +135,7 @@ def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
             )
 
 
-def _matched(rows: Sequence[Row], ours: Sequence[Candidate]) -> list[Candidate]:
+def _matched(rows: Sequence[ResultRow], ours: Sequence[Candidate]) -> list[Candidate]:
     """Opus at the rates that the model's files have."""
     rates = []
     for candidate in ours:
@@ -151,12 +151,12 @@ def _tasks(references: Sequence[Reference], candidates: Iterable[Candidate]) -> 
 
 
 def _measured(
-    plan: Plan,
+    plan: EvaluationPlan,
     store: Store,
     references: Sequence[Reference],
     candidates: Sequence[Candidate],
     say: Say,
-) -> tuple[list[Row], list[str]]:
+) -> tuple[list[ResultRow], list[str]]:
     """Rows of all tasks in order, and what failed; progress and time left on a terminal."""
     tasks = _tasks(references, candidates)
     missing = [task for task in tasks if not is_done(task, store)]
@@ -167,7 +167,7 @@ def _measured(
     else:
         failures = {}
     outcomes = [failures.get(task) or measured(store, task) for task in tasks]
-    rows = [outcome for outcome in outcomes if isinstance(outcome, Row)]
+    rows = [outcome for outcome in outcomes if isinstance(outcome, ResultRow)]
     return rows, [outcome for outcome in outcomes if isinstance(outcome, str)]
 
 
@@ -193,7 +193,7 @@ def _heard(
     store: Store,
     references: Sequence[Reference],
     candidates: Sequence[Candidate],
-    rows: Sequence[Row],
+    rows: Sequence[ResultRow],
 ) -> Iterable[HeardClip]:
     """n clips of each class, spread evenly over it, with all that became of them."""
     row_of = {(row.clip, row.label): row for row in rows}
@@ -252,7 +252,7 @@ def _speeds(candidates: Sequence[Candidate], references: Sequence[Reference]) ->
 
 
 def _about(
-    plan: Plan, references: Sequence[Reference], candidates: Sequence[Candidate]
+    plan: EvaluationPlan, references: Sequence[Reference], candidates: Sequence[Candidate]
 ) -> dict[str, str]:
     kinds = [reference.clip.kind for reference in references]
     counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
@@ -269,7 +269,7 @@ def _about(
     }
 
 
-def checked(plan: Plan) -> Plan:
+def checked(plan: EvaluationPlan) -> EvaluationPlan:
     """The plan. Raises ArgumentError for numbers out of range, and where packages are missing."""
     check_installed("the evaluation", "eval", PACKAGES)
     if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:

@@ -19,7 +19,7 @@ from audiocodec.lab.systems.base import DecodedClip
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredClip:
     """A decoded clip in the store."""
 
     audio: Path  # FLAC, 16 bit: what is measured is what can be heard
@@ -46,16 +46,16 @@ class Store:
         for path in (self.references, self.decoded, self.records):
             make_folder(path)
 
-    def find(self, key: str) -> Stored | None:
+    def find(self, key: str) -> StoredClip | None:
         """What `put` kept under a key."""
         record = self.find_record(key)
         if record is None:
             return None
         audio, codes = self._files(key)
         has_codes = record.pop("has_codes")
-        return Stored(audio, codes=codes if has_codes else None, **record)
+        return StoredClip(audio, codes=codes if has_codes else None, **record)
 
-    def put(self, key: str, decoded: DecodedClip, sample_rate: int) -> Stored:
+    def put(self, key: str, decoded: DecodedClip, sample_rate: int) -> StoredClip:
         """Keep a decoded clip. Raises OutputError."""
         audio, codes = self._files(key)
         write_clip(audio, decoded.audio, sample_rate)
@@ -68,7 +68,7 @@ class Store:
             "has_codes": decoded.codes is not None,
         }
         self.put_record(key, record)  # last: where it lies, the others do
-        return Stored(
+        return StoredClip(
             audio,
             decoded.n_bytes,
             decoded.encode_s,

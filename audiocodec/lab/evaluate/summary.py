@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiocodec.lab.evaluate.figures import METRICS
-from audiocodec.lab.evaluate.rows import ZERO_IS_NONE, Row, Value, printable, write_table
+from audiocodec.lab.evaluate.rows import ZERO_IS_NONE, ResultRow, Value, printable, write_table
 
 ALL = "all"  # the class of the clips of every class
 DRAWS = 2000  # of the bootstrap
@@ -51,14 +51,14 @@ class Summary:
 
     @property
     def label(self) -> str:
-        """Of the system at this setting, as Row.label."""
+        """Of the system at this setting, as ResultRow.label."""
         return f"{self.system}, {self.setting}"
 
 
 class Summaries:
     """Summaries by class, label of system and setting, and metric."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    def __init__(self, rows: Sequence[ResultRow]) -> None:
         self.lines = tuple(summaries(rows))
         self._at = {(s.kind, s.label, s.metric): s for s in self.lines}
 
@@ -99,9 +99,9 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def summaries(rows: Sequence[Row]) -> list[Summary]:
+def summaries(rows: Sequence[ResultRow]) -> list[Summary]:
     """A line for each class and ALL, system, setting and metric that was tried on any clip."""
-    groups: dict[tuple[str, str, str], list[Row]] = {}
+    groups: dict[tuple[str, str, str], list[ResultRow]] = {}
     kinds = dict.fromkeys(row.kind for row in rows)
     for kind in dict.fromkeys((*kinds, ALL)):
         for row in rows:
@@ -115,7 +115,7 @@ def write_summary_csv(path: Path, lines: Iterable[Summary]) -> None:
     write_table(path, COLUMNS, map(_record, lines))
 
 
-def _lines(group: tuple[str, str, str], rows: Sequence[Row]) -> Iterator[Summary]:
+def _lines(group: tuple[str, str, str], rows: Sequence[ResultRow]) -> Iterator[Summary]:
     """Of one system at one setting: its rates, then its figures."""
     for name in RATES:
         values = [getattr(row, name) for row in rows]

@@ -15,7 +15,7 @@ from audiocodec.files import make_folder, write_file
 from audiocodec.lab.systems.catalogue import OURS, TIMED
 
 if TYPE_CHECKING:
-    from audiocodec.lab.speed.results import Results
+    from audiocodec.lab.speed.results import BenchmarkResults
 
 MODELS = ("dac_44khz", "tiny_44khz")
 AUDIO = (
@@ -45,9 +45,9 @@ def _parser() -> argparse.ArgumentParser:
 def bench(args: argparse.Namespace) -> bool:
     """Measure, print, write; whether anything was measured. Raises CodecError."""
     from audiocodec.lab.speed.report import markdown  # after --help: torch takes a second to import
-    from audiocodec.lab.speed.run import Plan, run
+    from audiocodec.lab.speed.run import BenchmarkPlan, run
 
-    plan = Plan(
+    plan = BenchmarkPlan(
         models=tuple(args.model),
         systems=tuple(args.systems),
         lengths_s=tuple(args.lengths),
@@ -70,7 +70,7 @@ def bench(args: argparse.Namespace) -> bool:
     return bool(results.rows)
 
 
-def write(results: "Results", text: str, folder: Path) -> None:
+def write(results: "BenchmarkResults", text: str, folder: Path) -> None:
     """Put the results into a folder. Raises OutputError."""
     from audiocodec.lab.reporting.pictures import svg_of
     from audiocodec.lab.speed import plot

@@ -39,7 +39,7 @@ class Coder(Protocol):
 
 
 @dataclass(frozen=True)
-class Audio:
+class ComparedAudio:
     """What is compared on: files, or noise where there are none."""
 
     name: str
@@ -50,16 +50,16 @@ class Audio:
         """Files, or one clip of noise."""
         return max(1, len(self.recordings))
 
-    def some(self, n_clips: int) -> "Audio":
+    def some(self, n_clips: int) -> "ComparedAudio":
         """n_clips at most, spread evenly over all."""
         n_all = len(self.recordings)
         if n_all <= n_clips:
             return self
         chosen = (self.recordings[i * n_all // n_clips] for i in range(n_clips))
-        return Audio(self.name, tuple(chosen))
+        return ComparedAudio(self.name, tuple(chosen))
 
 
-def find_audio(names: Sequence[str]) -> Audio:
+def find_audio(names: Sequence[str]) -> ComparedAudio:
     """The recordings in the files and folders named; with no name the examples of a checkout.
 
     An installed package has no recordings: noise then. Raises AudioError as recordings_in does.
@@ -67,11 +67,11 @@ def find_audio(names: Sequence[str]) -> Audio:
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
         found = tuple(one for name in names for one in recordings_in(Path(name)))
-        return Audio(f"{names[0]}{more}", found)
+        return ComparedAudio(f"{names[0]}{more}", found)
     examples = Path(audiocodec.__file__).parents[1] / "examples" / "audio"
     if not examples.is_dir():
-        return Audio(NOISE, ())
-    return Audio("examples/audio", tuple(recordings_in(examples)))
+        return ComparedAudio(NOISE, ())
+    return ComparedAudio("examples/audio", tuple(recordings_in(examples)))
 
 
 def read_clip(recording: Recording, sample_rate: int) -> Wave:
@@ -91,7 +91,7 @@ def read_clip(recording: Recording, sample_rate: int) -> Wave:
     return np.ascontiguousarray(np.concatenate(parts)[:n_wanted].T[:, None])
 
 
-def clips(audio: Audio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
+def clips(audio: ComparedAudio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
     """Read one after the other; miss is told of each that cannot be used, and why."""
     if not audio.recordings:
         yield noise(round(NOISE_S * sample_rate), 1).numpy()
@@ -105,7 +105,7 @@ def clips(audio: Audio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
 
 
 @dataclass
-class Tally:
+class FidelityCounts:
     """Clips compared so far."""
 
     n_frames: int = 0
@@ -124,7 +124,7 @@ class Tally:
         self.n_first_equal += int(equal[:, 0].sum())
         self.snr_db.append(snr_db(tested.decoded(codes), reference.decoded(codes)))
 
-    def result(self, model: str, seeded: bool, audio: Audio) -> Fidelity:
+    def result(self, model: str, seeded: bool, audio: ComparedAudio) -> Fidelity:
         """Needs one clip at least."""
         median, worst = statistics.median(self.snr_db), min(self.snr_db)
         return Fidelity(

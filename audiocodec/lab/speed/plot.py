@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from audiocodec.lab.speed.report import growth, title_of
-from audiocodec.lab.speed.results import Results, Row
+from audiocodec.lab.speed.results import BenchmarkResults, BenchmarkRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ BLUE, AMBER = "#3366a8", "#c77a1b"
 PANEL_INCHES = (7.0, 3.2)
 
 
-def picture(results: Results) -> "Figure":
+def picture(results: BenchmarkResults) -> "Figure":
     """A panel of ratios for each model, and one of memory and time where lengths were compared.
 
     Raises ImportError where matplotlib is missing.
@@ -39,16 +39,16 @@ def picture(results: Results) -> "Figure":
     return figure
 
 
-def _longest(rows: Sequence[Row]) -> list[Row]:
+def _longest(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
     """Rows with a ratio, of each system and operation that of the longest audio and least batch."""
-    found: dict[tuple[str, str, str], Row] = {}
+    found: dict[tuple[str, str, str], BenchmarkRow] = {}
     for row in sorted(rows, key=lambda row: (row.audio_s, -row.batch)):
         if row.ratio is not None:
             found[row.model, row.operation, row.system] = row
     return sorted(found.values(), key=lambda row: (row.operation, row.system))
 
 
-def _ratios(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
+def _ratios(panel: "Axes", model: str, rows: Sequence[BenchmarkRow]) -> None:
     labels = [f"{row.operation} / {title_of(row.system)}" for row in rows]
     ratios = [row.ratio or 0.0 for row in rows]
     panel.barh(labels, ratios, color=BLUE)
@@ -61,7 +61,7 @@ def _ratios(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
     panel.set_title(f"{model}: how many times as fast as", loc="left", fontsize=10)
 
 
-def _growth(panel: "Axes", model: str, rows: Sequence[Row]) -> None:
+def _growth(panel: "Axes", model: str, rows: Sequence[BenchmarkRow]) -> None:
     memory = panel.twinx()
     for operation, marker in (("compress", "o"), ("decompress", "s")):
         own = [row for row in rows if row.operation == operation]

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from audiocodec.lab.reporting.tables import markdown_table
-from audiocodec.lab.speed.results import Rate, Results, Row
+from audiocodec.lab.speed.results import BenchmarkResults, BenchmarkRow, Rate
 from audiocodec.lab.systems.catalogue import TIMED, class_of
 
 
@@ -14,7 +14,7 @@ def title_of(system: str) -> str:
     return str(class_of(TIMED[system]).timed_title) if system in TIMED else system
 
 
-def markdown(results: Results) -> str:
+def markdown(results: BenchmarkResults) -> str:
     """All tables, each with what it means."""
     parts = [f"# Speed\n\n{_setting(results)}"]
     for model in dict.fromkeys(row.model for row in results.rows):
@@ -54,9 +54,9 @@ FIDELITY = (
 NO_AUDIO = " Noise says little about real audio: name some with --audio."
 
 
-def growth(rows: Iterable[Row]) -> list[Row]:
+def growth(rows: Iterable[BenchmarkRow]) -> list[BenchmarkRow]:
     """File to file, the first row of each length; empty unless there are two lengths."""
-    first: dict[tuple[str, float], Row] = {}
+    first: dict[tuple[str, float], BenchmarkRow] = {}
     for row in rows:
         if row.operation in ("compress", "decompress"):
             first.setdefault((row.operation, row.audio_s), row)
@@ -64,7 +64,7 @@ def growth(rows: Iterable[Row]) -> list[Row]:
     return [first[key] for key in sorted(first)] if several else []
 
 
-def _setting(results: Results) -> str:
+def _setting(results: BenchmarkResults) -> str:
     s = results.setting
     return (
         f"audiocodec {s.get('audiocodec')}, torch {s.get('torch')}, Python {s.get('python')}, "
@@ -73,7 +73,7 @@ def _setting(results: Results) -> str:
     )
 
 
-def _compared(rows: Sequence[Row]) -> str:
+def _compared(rows: Sequence[BenchmarkRow]) -> str:
     head = "operation", "audio, s", "batch", "beside", "ours, s/s", "theirs, s/s", "ratio"
     return markdown_table(
         (*head, "ours, MiB", "theirs, MiB", "rounds"),
@@ -95,7 +95,7 @@ def _compared(rows: Sequence[Row]) -> str:
     )
 
 
-def _growth(rows: Sequence[Row]) -> str:
+def _growth(rows: Sequence[BenchmarkRow]) -> str:
     return markdown_table(
         ("operation", "audio, s", "s/s", "times real time", "MiB", "theirs, s/s", "theirs, MiB"),
         (
@@ -127,14 +127,14 @@ def _share(share: float | None, against: str) -> str:
     return "" if share is None else f"{share:.0%} of {against}"
 
 
-def _agreements(results: Results) -> str:
+def _agreements(results: BenchmarkResults) -> str:
     return markdown_table(
         ("model", "system", "codes equal to ours"),
         ((one.model, title_of(one.system), f"{one.share:.4%}") for one in results.agreements),
     )
 
 
-def _fidelities(results: Results) -> str:
+def _fidelities(results: BenchmarkResults) -> str:
     s = results.setting
     fast = "fast, bfloat16" if s.get("bfloat16") else "fast, no bfloat16"
     setting = f"{fast if s.get('precision') == 'fast' else 'exact'}, {s.get('device')}"
@@ -164,7 +164,7 @@ def decibels(value: float | None) -> str:
     return "no difference" if value is None else f"{value:.1f}"
 
 
-def _missing(results: Results) -> str:
+def _missing(results: BenchmarkResults) -> str:
     return "\n".join(f"- {one.what}: {one.reason}" for one in results.missing)
 
 

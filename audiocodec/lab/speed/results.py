@@ -11,7 +11,7 @@ SCHEMA = 1
 
 
 @dataclass(frozen=True)
-class Row:
+class BenchmarkRow:
     """Ours and one peer, in turns; medians over the rounds."""
 
     model: str
@@ -39,7 +39,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Agreement:
+class CodeAgreement:
     """The share of a peer's codes that are the same as ours, for the same weights and noise."""
 
     model: str
@@ -72,13 +72,13 @@ class Missing:
 
 
 @dataclass
-class Results:
+class BenchmarkResults:
     """A whole run; fills up as it goes."""
 
     setting: dict[str, Any] = field(default_factory=dict)
-    rows: list[Row] = field(default_factory=list)
+    rows: list[BenchmarkRow] = field(default_factory=list)
     rates: list[Rate] = field(default_factory=list)
-    agreements: list[Agreement] = field(default_factory=list)
+    agreements: list[CodeAgreement] = field(default_factory=list)
     fidelities: list[Fidelity] = field(default_factory=list)
     missing: list[Missing] = field(default_factory=list)
 
@@ -87,7 +87,7 @@ class Results:
         return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2) + "\n"
 
     @classmethod
-    def from_json(cls, text: str) -> "Results":
+    def from_json(cls, text: str) -> "BenchmarkResults":
         """Raises ArgumentError for text of another kind or schema."""
         try:
             values = json.loads(text)
@@ -100,12 +100,12 @@ class Results:
             raise ArgumentError("not the results of a benchmark") from error
 
     @classmethod
-    def _from_values(cls, values: Mapping[str, Any]) -> "Results":
+    def _from_values(cls, values: Mapping[str, Any]) -> "BenchmarkResults":
         return cls(
             setting=dict(values["setting"]),
-            rows=[Row(**row) for row in values["rows"]],
+            rows=[BenchmarkRow(**row) for row in values["rows"]],
             rates=[Rate(**rate) for rate in values["rates"]],
-            agreements=[Agreement(**one) for one in values["agreements"]],
+            agreements=[CodeAgreement(**one) for one in values["agreements"]],
             # files of earlier versions have none
             fidelities=[Fidelity(**one) for one in values.get("fidelities", [])],
             missing=[Missing(**one) for one in values["missing"]],

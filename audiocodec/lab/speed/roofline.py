@@ -6,7 +6,7 @@ from torch.nn import functional as F
 
 from audiocodec.engine import BLOCK_FRAMES, pick_device
 from audiocodec.engine.precision import computes_bfloat16
-from audiocodec.lab.systems.shapes import Layer, layers
+from audiocodec.lab.systems.shapes import ConvShape, layers
 from audiocodec.lab.systems.workloads import TENSORS, TimedSpec, Work, Workload, codec_of, refuse
 from audiocodec.model.config import ModelConfig
 
@@ -59,11 +59,11 @@ class Convolutions:
         """None: no codec."""
         return None
 
-    def _random(self, layer: Layer) -> Tensor:
+    def _random(self, layer: ConvShape) -> Tensor:
         ends = (layer.c_in, layer.c_out) if layer.transposed else (layer.c_out, layer.c_in)
         return torch.randn(*ends, layer.kernel, device=self._device).to(self._dtype)
 
-    def _input(self, layer: Layer, inputs: dict[tuple[int, int], Tensor]) -> Tensor:
+    def _input(self, layer: ConvShape, inputs: dict[tuple[int, int], Tensor]) -> Tensor:
         """Samples (1, C, T) for one layer; layers of the same shape share them."""
         n_out = int(block_samples(self._config) * layer.rate)
         reach = layer.dilation * (layer.kernel - 1)
@@ -89,7 +89,7 @@ def block_samples(config: ModelConfig) -> int:
     return BLOCK_FRAMES * config.hop
 
 
-def _convolved(layer: Layer, weight: Tensor, x: Tensor) -> Tensor:
+def _convolved(layer: ConvShape, weight: Tensor, x: Tensor) -> Tensor:
     if layer.transposed:
         return F.conv_transpose1d(x, weight, stride=layer.stride)
     return F.conv1d(x, weight, stride=layer.stride, dilation=layer.dilation)

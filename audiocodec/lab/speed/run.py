@@ -12,22 +12,29 @@ from audiocodec.errors import ArgumentError, CodecError
 from audiocodec.lab.speed.fidelity import (
     CLIPS,
     SEEDED_CLIPS,
-    Audio,
-    Tally,
+    ComparedAudio,
+    FidelityCounts,
     Wave,
     clips,
     find_audio,
 )
 from audiocodec.lab.speed.measure import (
-    Player,
     Round,
+    TurnTaker,
     alternate,
     median_ratio,
     median_seconds,
     peak_mib,
 )
 from audiocodec.lab.speed.report import decibels
-from audiocodec.lab.speed.results import Agreement, Fidelity, Missing, Rate, Results, Row
+from audiocodec.lab.speed.results import (
+    BenchmarkResults,
+    BenchmarkRow,
+    CodeAgreement,
+    Fidelity,
+    Missing,
+    Rate,
+)
 from audiocodec.lab.speed.roofline import block_samples, product_flop
 from audiocodec.lab.speed.worker import Worker
 from audiocodec.lab.systems.base import Unavailable
@@ -50,7 +57,7 @@ FILES_ONLY = "so much audio goes from file to file: compress and decompress"
 PRODUCT = Workload("product", 0.0)
 
 
-class Measurable(Player, Protocol):
+class Measurable(TurnTaker, Protocol):
     """What run needs of a Worker."""
 
     setting: dict[str, Any]
@@ -69,7 +76,7 @@ Start = Callable[[TimedSpec], AbstractContextManager[Measurable]]
 
 
 @dataclass(frozen=True)
-class Plan:
+class BenchmarkPlan:
     """What to measure. Raises ArgumentError for what is not there, or for numbers below 1."""
 
     models: tuple[str, ...]
@@ -96,7 +103,7 @@ class Plan:
             raise ArgumentError("batches and rounds must be 1 or more, threads 0 or more")
 
 
-def run(plan: Plan, say: Callable[[str], None], start: Start = Worker) -> Results:
+def run(plan: BenchmarkPlan, say: Callable[[str], None], start: Start = Worker) -> BenchmarkResults:
     """Measure everything that can be; what cannot is in `missing` of the results, with reasons.
 
     say: gets a line for each thing that is done.
@@ -122,10 +129,12 @@ def run(plan: Plan, say: Callable[[str], None], start: Start = Worker) -> Result
 class _Bench:
     """A run under way."""
 
-    def __init__(self, plan: Plan, folder: str, say: Callable[[str], None], start: Start) -> None:
+    def __init__(
+        self, plan: BenchmarkPlan, folder: str, say: Callable[[str], None], start: Start
+    ) -> None:
         self.plan, self.folder, self.say, self.start = plan, folder, say, start
         asked = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(plan).items()}
-        self.results = Results(setting={**asked, "audiocodec": audiocodec.__version__})
+        self.results = BenchmarkResults(setting={**asked, "audiocodec": audiocodec.__version__})
         self._unavailable: set[str] = set()
 
     def compare(self, model: str, system: str) -> None:
@@ -156,7 +165,7 @@ class _Bench:
         if not rounds:
             return
         computed_s, paired = workload.audio_s * workload.batch, len(workers) == 2
-        row = Row(
+        row = BenchmarkRow(
             model=model,
             operation=workload.operation,
             audio_s=workload.audio_s,
@@ -182,9 +191,9 @@ class _Bench:
             return
         if codes is not None and codes.shape == own.shape:
             share = float((codes == own).mean())
-            self.results.agreements.append(Agreement(model, system, share))
+            self.results.agreements.append(CodeAgreement(model, system, share))
 
-    def fidelities(self, configs: Mapping[str, ModelConfig], audio: Audio) -> None:
+    def fidelities(self, configs: Mapping[str, ModelConfig], audio: ComparedAudio) -> None:
         """Of each model, the setting beside exact float32 on the CPU; after rates.
 
         Nothing where the setting is just that; where audio was asked for, that is said.
@@ -199,23 +208,25 @@ class _Bench:
             some = audio.some(SEEDED_CLIPS if is_seeded(model) else CLIPS)
             self.say(f"{model}: {some.n_clips} clips of {some.name}, in float32 on the CPU too")
             with self._workers(self._spec(model, OURS), reference) as workers:
-                tally = self._tally(model, clips(some, config.sample_rate, self._miss), workers)
-            if tally.n_frames:
-                self._fidelity(tally.result(model, is_seeded(model), audio))
+                counts = self._compared(model, clips(some, config.sample_rate, self._miss), workers)
+            if counts.n_frames:
+                self._fidelity(counts.result(model, is_seeded(model), audio))
 
-    def _tally(self, model: str, clips: Iterable[Wave], workers: Sequence[Measurable]) -> Tally:
+    def _compared(
+        self, model: str, clips: Iterable[Wave], workers: Sequence[Measurable]
+    ) -> FidelityCounts:
         """Of all clips; empty where they cannot be compared, with a reason."""
         if not workers:
-            return Tally()
+            return FidelityCounts()
         tested, reference = workers
-        tally = Tally()
+        counts = FidelityCounts()
         try:
             for clip in clips:
-                tally.add(tested, reference, clip)
+                counts.add(tested, reference, clip)
         except CodecError as error:
             self._miss(f"{model}: agreement with float32 on the CPU", error)
-            return Tally()
-        return tally
+            return FidelityCounts()
+        return counts
 
     def _fidelity(self, found: Fidelity) -> None:
         self.results.fidelities.append(found)
@@ -249,8 +260,8 @@ class _Bench:
 
     def _products(self, products: Mapping[str, Measurable]) -> None:
         rounds = self._rounds("matrix product", list(products.values()), [PRODUCT] * len(products))
-        for player, dtype in enumerate(products if rounds else ()):
-            gflops = self._product_flop / median_seconds(rounds, player) / 1e9
+        for taker, dtype in enumerate(products if rounds else ()):
+            gflops = self._product_flop / median_seconds(rounds, taker) / 1e9
             self.results.rates.append(Rate("", f"matrix product, {dtype}", gflops, None, dtype))
             self.say(f"matrix product, {dtype}: {gflops:.1f} GFLOP/s")
 

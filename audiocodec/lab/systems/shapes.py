@@ -12,7 +12,7 @@ from audiocodec.model.config import DILATIONS, ModelConfig
 
 
 @dataclass(frozen=True)
-class Layer:
+class ConvShape:
     """A convolution of the network; `rate` is that of its slower side, in samples per sample."""
 
     c_in: int
@@ -29,30 +29,30 @@ class Layer:
         return 2 * self.c_in * self.c_out * self.kernel * self.rate
 
 
-def encoder_layers(config: ModelConfig) -> Iterator[Layer]:
+def encoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
     """In the order of the signal, without the quantizer (paper, section 3.1)."""
     width, rate = config.encoder_dim, Fraction(1)
-    yield Layer(1, width, 7, rate)
+    yield ConvShape(1, width, 7, rate)
     for stride in config.encoder_strides:
         yield from _units(width, rate)
         rate /= stride
-        yield Layer(width, 2 * width, 2 * stride, rate, stride)
+        yield ConvShape(width, 2 * width, 2 * stride, rate, stride)
         width *= 2
-    yield Layer(width, config.latent_dim, 3, rate)
+    yield ConvShape(width, config.latent_dim, 3, rate)
 
 
-def decoder_layers(config: ModelConfig) -> Iterator[Layer]:
+def decoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
     """In the order of the signal, without the quantizer (paper, section 3.1)."""
     width, rate = config.decoder_dim, Fraction(1, config.hop)
-    yield Layer(config.latent_dim, width, 7, rate)
+    yield ConvShape(config.latent_dim, width, 7, rate)
     for stride in config.decoder_strides:
-        yield Layer(width, width // 2, 2 * stride, rate, stride, transposed=True)
+        yield ConvShape(width, width // 2, 2 * stride, rate, stride, transposed=True)
         width, rate = width // 2, rate * stride
         yield from _units(width, rate)
-    yield Layer(width, 1, 7, rate)
+    yield ConvShape(width, 1, 7, rate)
 
 
-def layers(config: ModelConfig, operation: str) -> list[Layer]:
+def layers(config: ModelConfig, operation: str) -> list[ConvShape]:
     """Of "encode" or "compress", else of the decoder."""
     walk = encoder_layers if operation in ("encode", "compress") else decoder_layers
     return list(walk(config))
@@ -73,7 +73,7 @@ def bytes_per_second(config: ModelConfig, operation: str) -> float:
     return float(5 * 4 * widest * config.sample_rate)
 
 
-def output_length(network: Iterable[Layer], n: int) -> int:
+def output_length(network: Iterable[ConvShape], n: int) -> int:
     """Samples that n samples become with padding nowhere; less than 0 for too few."""
     for layer in network:
         reach = layer.dilation * (layer.kernel - 1)
@@ -84,7 +84,7 @@ def output_length(network: Iterable[Layer], n: int) -> int:
     return n
 
 
-def input_length(network: Iterable[Layer], n: int) -> int:
+def input_length(network: Iterable[ConvShape], n: int) -> int:
     """The least number of samples that become n samples or more with padding nowhere."""
     for layer in reversed(list(network)):
         reach = layer.dilation * (layer.kernel - 1)
@@ -95,11 +95,11 @@ def input_length(network: Iterable[Layer], n: int) -> int:
     return n
 
 
-def _units(width: int, rate: Fraction) -> Iterator[Layer]:
+def _units(width: int, rate: Fraction) -> Iterator[ConvShape]:
     for dilation in DILATIONS:
-        yield Layer(width, width, 7, rate, dilation=dilation)
-        yield Layer(width, width, 1, rate)
+        yield ConvShape(width, width, 7, rate, dilation=dilation)
+        yield ConvShape(width, width, 1, rate)
 
 
-def _rate_out(layer: Layer) -> Fraction:
+def _rate_out(layer: ConvShape) -> Fraction:
     return layer.rate * layer.stride if layer.transposed else layer.rate

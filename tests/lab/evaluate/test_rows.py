@@ -10,7 +10,14 @@ from pyarrow import parquet
 
 from audiocodec.errors import ArgumentError, OutputError
 from audiocodec.lab.evaluate.figures import METRICS
-from audiocodec.lab.evaluate.rows import COLUMNS, Row, read_csv, record, write_csv, write_parquet
+from audiocodec.lab.evaluate.rows import (
+    COLUMNS,
+    ResultRow,
+    read_csv,
+    record,
+    write_csv,
+    write_parquet,
+)
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\0"), max_size=20)
 reasons = st.lists(st.text("abcß:,|\"'", min_size=1, max_size=8), min_size=1).map(" ".join)
@@ -19,11 +26,11 @@ names = st.sampled_from([metric.name for metric in METRICS])
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> Row:
+def rows(draw: st.DrawFn) -> ResultRow:
     """A row whose figures and failures share no metric."""
     figures = draw(st.dictionaries(names, numbers))
     failures = draw(st.dictionaries(names.filter(lambda name: name not in figures), reasons))
-    return Row(
+    return ResultRow(
         *(draw(texts) for _ in range(4)),
         codebooks=draw(st.integers(0, 32)),
         kbps=draw(numbers),
@@ -38,7 +45,7 @@ def rows(draw: st.DrawFn) -> Row:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.lists(rows(), max_size=4))
-def test_csv_gives_back_every_row(tmp_path: Path, written: list[Row]) -> None:
+def test_csv_gives_back_every_row(tmp_path: Path, written: list[ResultRow]) -> None:
     """Numbers in full, names with commas, quotes and line breaks, and what failed, and why."""
     write_csv(tmp_path / "results.csv", written)
     assert read_csv(tmp_path / "results.csv") == written
@@ -46,7 +53,7 @@ def test_csv_gives_back_every_row(tmp_path: Path, written: list[Row]) -> None:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(written=st.lists(rows(), max_size=4))
-def test_parquet_holds_what_the_csv_holds(tmp_path: Path, written: list[Row]) -> None:
+def test_parquet_holds_what_the_csv_holds(tmp_path: Path, written: list[ResultRow]) -> None:
     """The same columns, typed, with nulls for empty cells."""
     write_csv(tmp_path / "results.csv", written)
     write_parquet(tmp_path / "results.parquet", written)
@@ -66,10 +73,10 @@ def test_parquet_is_typed_even_where_nothing_is_known(tmp_path: Path) -> None:
     }
 
 
-def row(**changes: object) -> Row:
+def row(**changes: object) -> ResultRow:
     """A row of a system without codebooks."""
     values = {"codebooks": 0, "tokens_per_s": 0.0, "figures": {}, "failures": {}} | changes
-    return Row("a", "music", "Opus", "6 kbps", kbps=6.2, nominal_kbps=6, encode_speed=9,
+    return ResultRow("a", "music", "Opus", "6 kbps", kbps=6.2, nominal_kbps=6, encode_speed=9,
                decode_speed=9, **values)  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -91,7 +98,7 @@ def test_several_failures_stay_apart(tmp_path: Path) -> None:
 
 def test_file_names_that_are_no_text_can_be_written(tmp_path: Path) -> None:
     """Bytes that are no UTF-8 are written as escapes, in both files."""
-    odd = Row("a\udcff\r", "m", "s", "t", 0, 1, 1, 0, 1, 1, {}, {})
+    odd = ResultRow("a\udcff\r", "m", "s", "t", 0, 1, 1, 0, 1, 1, {}, {})
     write_csv(tmp_path / "r.csv", [odd])
     write_parquet(tmp_path / "r.parquet", [odd])
     assert read_csv(tmp_path / "r.csv")[0].clip == "a\\udcff "

@@ -19,7 +19,7 @@ from audiocodec.lab.evaluate import measuring
 from audiocodec.lab.evaluate import run as run_module
 from audiocodec.lab.evaluate.clips import find_clips, make_reference
 from audiocodec.lab.evaluate.report_data import Report
-from audiocodec.lab.evaluate.run import Plan, checked, evaluate
+from audiocodec.lab.evaluate.run import EvaluationPlan, checked, evaluate
 from audiocodec.lab.evaluate.store import Store
 from audiocodec.lab.systems.catalogue import model_spec
 from audiocodec.lab.systems.ours import Ours
@@ -56,9 +56,9 @@ def clips(tmp_path) -> Path:
 
 
 @pytest.fixture
-def plan(clips, model, tmp_path) -> Plan:
+def plan(clips, model, tmp_path) -> EvaluationPlan:
     """The model alone, in this process's children."""
-    return Plan(
+    return EvaluationPlan(
         data=clips,
         out=tmp_path / "report",
         cache=tmp_path / "cache",

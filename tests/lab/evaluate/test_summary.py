@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 from audiocodec.lab.evaluate.summary import (
     ALL,
     Summaries,
@@ -23,12 +23,12 @@ figures = st.floats(-80, 80)
 
 def row(
     clip: int, mel: float | None, system: str = "ours", kbps: float = 8, kind: str = "speech"
-) -> Row:
+) -> ResultRow:
     """A row with a mel distance, or with none."""
     found = {} if mel is None else {"mel": mel}
     failures = {"mel": "silent"} if mel is None else {}
     codebooks = 9 if system == "ours" else 0
-    return Row(
+    return ResultRow(
         f"clip {clip}", kind, system, f"{kbps:g} kbps", codebooks, kbps, 8, 10.0 * codebooks, 3, 4,
         found, failures,
     )  # fmt: skip

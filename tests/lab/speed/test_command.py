@@ -8,7 +8,7 @@ import soundfile
 
 from audiocodec.lab.speed import __main__ as command
 from audiocodec.lab.speed import plot
-from audiocodec.lab.speed.results import Results
+from audiocodec.lab.speed.results import BenchmarkResults
 from tests.conftest import noise
 
 
@@ -27,7 +27,7 @@ def test_toy_size(toy_folder, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "published forward pass" in done.stdout
-    results = Results.from_json((out / "results.json").read_text())
+    results = BenchmarkResults.from_json((out / "results.json").read_text())
     assert [row.operation for row in results.rows] == ["encode", "decode"]
     assert results.setting["threads"] == 1
     assert results.agreements[0].share == 1.0
@@ -47,7 +47,7 @@ def test_fast_beside_float32(toy_folder, tmp_path):
         *("--threads", "1", "--precision", "fast", "--audio", clips, "--out", out),
     )
     assert done.returncode == 0, done.stderr
-    results = Results.from_json((out / "results.json").read_text())
+    results = BenchmarkResults.from_json((out / "results.json").read_text())
     (found,) = results.fidelities
     assert (found.seeded, found.audio) == (False, str(clips))
     assert (found.n_clips, found.n_available, found.n_frames) == (1, 2, 24)
@@ -80,10 +80,10 @@ def test_errors_are_one_line(arguments, said, capsys):
 def test_without_matplotlib(tmp_path, monkeypatch, capsys):
     """Results are written, and that there is no plot is said."""
 
-    def missing(_: Results) -> None:
+    def missing(_: BenchmarkResults) -> None:
         raise ImportError
 
     monkeypatch.setattr(plot, "picture", missing)
-    command.write(Results(), "text", tmp_path)
+    command.write(BenchmarkResults(), "text", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["results.json", "results.md"]
     assert "matplotlib is missing" in capsys.readouterr().err

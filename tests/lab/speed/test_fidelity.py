@@ -10,8 +10,15 @@ from hypothesis import strategies as st
 
 from audiocodec.errors import AudioError, CodecError
 from audiocodec.lab.speed import fidelity
-from audiocodec.lab.speed.fidelity import Audio, Tally, clips, find_audio, read_clip, snr_db
-from audiocodec.lab.speed.run import Plan, run
+from audiocodec.lab.speed.fidelity import (
+    ComparedAudio,
+    FidelityCounts,
+    clips,
+    find_audio,
+    read_clip,
+    snr_db,
+)
+from audiocodec.lab.speed.run import BenchmarkPlan, run
 from audiocodec.lab.speed.worker import Turn, WorkerFailed
 from audiocodec.recordings import recordings_in
 from tests.conftest import noise
@@ -69,7 +76,7 @@ class Failing(Pretender):
 def measured(*models, start=Pretender, **settings):
     """Results, and the lines that were said."""
     said = []
-    plan = Plan(models or ("tiny_44khz",), ("ours",), (1.0,), **settings)
+    plan = BenchmarkPlan(models or ("tiny_44khz",), ("ours",), (1.0,), **settings)
     return run(plan, said.append, start), said
 
 
@@ -175,7 +182,7 @@ def test_a_clip_is_the_start_of_a_file(tmp_path, seconds, kept_s):
 @given(n_all=st.integers(0, 300), n_some=st.integers(1, 64))
 def test_some_are_spread_over_all(n_all, n_some):
     """No more than wanted, none twice, in order, from the first on."""
-    some = Audio("many", tuple(range(n_all))).some(n_some).recordings
+    some = ComparedAudio("many", tuple(range(n_all))).some(n_some).recordings
     assert len(some) == min(n_all, n_some)
     assert list(some) == sorted(set(some))
     gaps = np.diff([*some, n_all])
@@ -201,8 +208,8 @@ def test_ratios_at_the_edges():
 
 def test_no_difference_is_no_number():
     """So that results are JSON that everything reads."""
-    tally = Tally()
-    tally.add(Coder(), Coder(), noise(500).numpy())
-    found = tally.result("toy", False, Audio("clips", ()))
+    counts = FidelityCounts()
+    counts.add(Coder(), Coder(), noise(500).numpy())
+    found = counts.result("toy", False, ComparedAudio("clips", ()))
     assert found.codes_equal == found.first_equal == 1.0
     assert found.snr_median_db is found.snr_worst_db is None

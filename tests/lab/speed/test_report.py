@@ -11,13 +11,20 @@ from audiocodec.errors import ArgumentError
 from audiocodec.lab.reporting.pictures import svg_of
 from audiocodec.lab.speed import plot
 from audiocodec.lab.speed.report import markdown
-from audiocodec.lab.speed.results import Agreement, Fidelity, Missing, Rate, Results, Row
+from audiocodec.lab.speed.results import (
+    BenchmarkResults,
+    BenchmarkRow,
+    CodeAgreement,
+    Fidelity,
+    Missing,
+    Rate,
+)
 
-ROW = Row("toy", "compress", 1.0, 1, "stand-in", 0.5, 1.25, 2.5, 400.0, None, 3)
+ROW = BenchmarkRow("toy", "compress", 1.0, 1, "stand-in", 0.5, 1.25, 2.5, 400.0, None, 3)
 FIDELITY = Fidelity("toy", False, "clips", 3, 9, 700, 0.89, 0.98, 32.74, 30.06)
 numbers = st.floats(1e-6, 1e6)
 rows = st.builds(
-    Row,
+    BenchmarkRow,
     st.text(max_size=9),
     st.sampled_from(["encode", "decode", "compress", "decompress"]),
     numbers,
@@ -32,9 +39,9 @@ rows = st.builds(
 )
 
 
-def results() -> Results:
+def results() -> BenchmarkResults:
     """One of everything."""
-    return Results(
+    return BenchmarkResults(
         {
             "torch": "2.0",
             "threads": 2,
@@ -48,7 +55,7 @@ def results() -> Results:
             Rate("", "matrix product, float32", 100.0, None, "float32"),
             Rate("toy", "encode", 40.0, 0.4, "float32"),
         ],
-        [Agreement("toy", "transformers", 0.999)],
+        [CodeAgreement("toy", "transformers", 0.999)],
         [FIDELITY],
         [Missing("snac", "the package snac cannot be used")],
     )
@@ -59,7 +66,7 @@ def test_json_reads_back(some_rows):
     """To the same values."""
     whole = results()
     whole.rows = some_rows
-    assert Results.from_json(whole.to_json()) == whole
+    assert BenchmarkResults.from_json(whole.to_json()) == whole
 
 
 @pytest.mark.parametrize(
@@ -68,7 +75,7 @@ def test_json_reads_back(some_rows):
 def test_other_json_is_refused(text):
     """With an ArgumentError."""
     with pytest.raises(ArgumentError):
-        Results.from_json(text)
+        BenchmarkResults.from_json(text)
 
 
 def test_the_schema_is_in_the_file():
@@ -97,7 +104,7 @@ def test_older_json_reads_too():
     """That of versions which did not compare with float32 on the CPU."""
     values = json.loads(results().to_json())
     del values["fidelities"]
-    assert Results.from_json(json.dumps(values)) == replace(results(), fidelities=[])
+    assert BenchmarkResults.from_json(json.dumps(values)) == replace(results(), fidelities=[])
 
 
 def test_what_was_compared_is_said():

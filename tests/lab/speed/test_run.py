@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from audiocodec.errors import ArgumentError, ModelError
-from audiocodec.lab.speed.run import Plan, run
+from audiocodec.lab.speed.run import BenchmarkPlan, run
 from audiocodec.lab.speed.worker import Turn, WorkerFailed
 from audiocodec.lab.systems.base import Unavailable
 
@@ -42,7 +42,7 @@ class Pretender:
 def measured(*systems, **settings):
     """Results of the built-in model's configuration, and the lines that were said."""
     said = []
-    plan = Plan(("tiny_44khz",), systems, **settings)
+    plan = BenchmarkPlan(("tiny_44khz",), systems, **settings)
     return run(plan, said.append, Pretender), said
 
 
@@ -115,13 +115,13 @@ def test_rates_are_beside_the_matrix_product():
 def test_a_plan_that_cannot_be(wrong):
     """Is refused before anything starts."""
     with pytest.raises(ArgumentError):
-        Plan(**{"models": ("tiny_44khz",), "systems": ("published",), **wrong})
+        BenchmarkPlan(**{"models": ("tiny_44khz",), "systems": ("published",), **wrong})
 
 
 def test_a_model_that_is_not_there(tmp_path):
     """Is an error, not an empty table."""
     with pytest.raises(ModelError):
-        run(Plan((str(tmp_path / "none"),), ("published",)), lambda line: None, Pretender)
+        run(BenchmarkPlan((str(tmp_path / "none"),), ("published",)), lambda line: None, Pretender)
 
 
 def test_a_device_that_is_not_there_is_said_once():
@@ -132,7 +132,7 @@ def test_a_device_that_is_not_there_is_said_once():
             raise WorkerFailed("device 'cuda' cannot be used here: none")
 
     said = []
-    plan = Plan(("tiny_44khz",), ("published",), device="cuda")
+    plan = BenchmarkPlan(("tiny_44khz",), ("published",), device="cuda")
     with pytest.raises(ArgumentError, match=r"^device 'cuda' cannot be used here: none$"):
         run(plan, said.append, Refuser)
     assert said == []

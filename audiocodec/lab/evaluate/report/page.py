@@ -19,9 +19,9 @@ from audiocodec.files import make_folder, write_file
 from audiocodec.lab.evaluate.figures import METRICS
 from audiocodec.lab.evaluate.report import plots, spectrograms, tables
 from audiocodec.lab.evaluate.report.plots import Look, looks
-from audiocodec.lab.evaluate.report.tables import Cell, Line, Table
+from audiocodec.lab.evaluate.report.tables import Line, Table, TableCell
 from audiocodec.lab.evaluate.report_data import HeardClip, Report
-from audiocodec.lab.evaluate.rows import Row, printable, write_csv, write_parquet
+from audiocodec.lab.evaluate.rows import ResultRow, printable, write_csv, write_parquet
 from audiocodec.lab.evaluate.summary import ALL, Summaries, write_summary_csv
 
 LISTENING_TEST = "listening_test.html"  # linked where it lies in the folder
@@ -47,7 +47,7 @@ class Sound:
     label: str
     audio: str
     spectrogram: str
-    row: Row | None = None  # None: the reference
+    row: ResultRow | None = None  # None: the reference
 
 
 @dataclass(frozen=True)
@@ -243,7 +243,7 @@ def _line(line: Line, look: dict[str, Look]) -> str:
     return f'<tr{style}><th scope="row">{_swatch(head.text, look)}{_cell(head)}</th>{cells}</tr>'
 
 
-def _cell(cell: Cell) -> str:
+def _cell(cell: TableCell) -> str:
     return _text(cell.text) + "".join(f"<small>{_text(line)}</small>" for line in cell.small)
 
 
@@ -316,7 +316,7 @@ def _button(index: int, sound: Sound, pressed: bool) -> str:
     )
 
 
-def _short_figure(row: Row, name: str) -> str:
+def _short_figure(row: ResultRow, name: str) -> str:
     metric = next(metric for metric in METRICS if metric.name == name)
     value = row.figures.get(name)
     title = metric.title.removesuffix(", dB")

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiocodec.lab.evaluate.figures import METRICS, Metric
 from audiocodec.lab.evaluate.report_data import Report, Usage
-from audiocodec.lab.evaluate.rows import Row, Value, printable, write_table
+from audiocodec.lab.evaluate.rows import ResultRow, Value, printable, write_table
 from audiocodec.lab.evaluate.summary import ALL, Summaries, Summary
 from audiocodec.lab.reporting.tables import markdown_table
 
@@ -29,7 +29,7 @@ CODEBOOK_COLUMNS = (
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """A figure, and how sure it is."""
 
     text: str
@@ -40,7 +40,7 @@ class Cell:
 class Line:
     """A line of a table; of the model that the report is about, or beside it."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     of_model: bool = False
 
 
@@ -73,7 +73,7 @@ def class_table(report: Report, summaries: Summaries, kind: str) -> Table:
         rate = summaries.kbps(kind, label)
         of_model = rate.system == report.model
         nearest = summaries.nearest(kind, label) if of_model else None
-        cells = [Cell(label), _rate_cell(rate)]
+        cells = [TableCell(label), _rate_cell(rate)]
         cells += [_cell(summaries.get(kind, label, metric.name), metric) for metric in metrics]
         lines.append(Line((*cells, _nearest_cell(summaries, kind, nearest)), of_model))
     columns = ("system", "kbps", *(_heading(metric) for metric in metrics), "nearest other")
@@ -82,7 +82,7 @@ def class_table(report: Report, summaries: Summaries, kind: str) -> Table:
     return Table(title, columns, tuple(lines), tuple(left_out(rows)))
 
 
-def shown_metrics(rows: Iterable[Row], kind: str) -> list[Metric]:
+def shown_metrics(rows: Iterable[ResultRow], kind: str) -> list[Metric]:
     """Those to show of a class: what was tried, and for ALL what all classes can have."""
     tried = {name for row in rows for name in (*row.figures, *row.failures)}
     return [
@@ -92,7 +92,7 @@ def shown_metrics(rows: Iterable[Row], kind: str) -> list[Metric]:
     ]
 
 
-def left_out(rows: Sequence[Row]) -> Iterator[str]:
+def left_out(rows: Sequence[ResultRow]) -> Iterator[str]:
     """What has no figure and is in no mean: metric, how often, why, and of which systems."""
     counts = Counter((name, why, row.label) for row in rows for name, why in row.failures.items())
     together: dict[tuple[str, str, int], list[str]] = {}
@@ -131,10 +131,10 @@ def speed_table(report: Report) -> Table:
     lines = tuple(
         Line(
             (
-                Cell(f"{speed.system}, {speed.setting}"),
-                Cell(_times(speed.encode_speed)),
-                Cell(_times(speed.decode_speed)),
-                Cell("unknown" if isnan(speed.peak_mib) else f"{speed.peak_mib:.0f}"),
+                TableCell(f"{speed.system}, {speed.setting}"),
+                TableCell(_times(speed.encode_speed)),
+                TableCell(_times(speed.decode_speed)),
+                TableCell("unknown" if isnan(speed.peak_mib) else f"{speed.peak_mib:.0f}"),
             ),
             speed.system == report.model,
         )
@@ -151,7 +151,7 @@ def speed_table(report: Report) -> Table:
 
 def left_out_table(report: Report) -> Table:
     """Baselines that were not run and clips that failed, with the reasons."""
-    lines = [Line((Cell(name), Cell(why))) for name, why in report.not_run.items()]
+    lines = [Line((TableCell(name), TableCell(why))) for name, why in report.not_run.items()]
     return Table("Not run, not measured", ("system", "why"), tuple(lines), report.failed)
 
 
@@ -163,7 +163,7 @@ def _as_markdown(table: Table) -> str:
     return "\n".join(lines + ([*notes, ""] if notes else []))
 
 
-def _plain(cell: Cell) -> str:
+def _plain(cell: TableCell) -> str:
     return _escaped(f"{cell.text} ({', '.join(cell.small)})" if cell.small else cell.text)
 
 
@@ -176,38 +176,40 @@ def _heading(metric: Metric) -> str:
     return f"{metric.title} {'↑' if metric.higher_is_better else '↓'}"
 
 
-def _cell(summary: Summary | None, metric: Metric) -> Cell:
+def _cell(summary: Summary | None, metric: Metric) -> TableCell:
     if summary is None or not summary.n:
-        return Cell("-")
+        return TableCell("-")
     mean, low, high, median = (
         f"{value:.{metric.digits}f}"
         for value in (summary.mean, summary.low, summary.high, summary.median)
     )
     if summary.n < 2:
-        return Cell(mean)
+        return TableCell(mean)
     medians = (f"median {median}",) if metric.name in MEDIAN_TOO else ()
-    return Cell(mean, (f"{low} to {high}", *medians))
+    return TableCell(mean, (f"{low} to {high}", *medians))
 
 
-def _rate_cell(rate: Summary) -> Cell:
+def _rate_cell(rate: Summary) -> TableCell:
     low, high = f"{rate.low:.2f}", f"{rate.high:.2f}"
-    return Cell(f"{rate.mean:.2f}", (f"{low} to {high}",) if rate.n > 1 and low != high else ())
+    return TableCell(
+        f"{rate.mean:.2f}", (f"{low} to {high}",) if rate.n > 1 and low != high else ()
+    )
 
 
-def _nearest_cell(summaries: Summaries, kind: str, label: str | None) -> Cell:
+def _nearest_cell(summaries: Summaries, kind: str, label: str | None) -> TableCell:
     if label is None:
-        return Cell("")
-    return Cell(label, (f"{summaries.kbps(kind, label).mean:.2f} kbps",))
+        return TableCell("")
+    return TableCell(label, (f"{summaries.kbps(kind, label).mean:.2f} kbps",))
 
 
 def _usage_lines(usage: Usage) -> Iterator[Line]:
     where = "all classes" if usage.kind == ALL else usage.kind
     bits = float(np.log2(usage.codebook_size))
-    head = Cell(f"{where}: entropy, of {bits:g} bits", (_counted(usage.n_frames, "frame"),))
-    entropies = [Cell(f"{value:.2f}") for value in usage.entropy]
-    yield Line((head, *entropies, Cell(f"{100 * usage.efficiency:.1f} %")))
-    shares = [Cell(f"{100 * value:.0f} %") for value in usage.used_share]
-    yield Line((Cell(f"{where}: entries used"), *shares, Cell("")))
+    head = TableCell(f"{where}: entropy, of {bits:g} bits", (_counted(usage.n_frames, "frame"),))
+    entropies = [TableCell(f"{value:.2f}") for value in usage.entropy]
+    yield Line((head, *entropies, TableCell(f"{100 * usage.efficiency:.1f} %")))
+    shares = [TableCell(f"{100 * value:.0f} %") for value in usage.used_share]
+    yield Line((TableCell(f"{where}: entries used"), *shares, TableCell("")))
 
 
 def _times(speed: float) -> str:

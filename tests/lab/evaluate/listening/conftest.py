@@ -8,7 +8,7 @@ import soundfile as sf
 
 from audiocodec.lab.evaluate.listening.stimuli import write_listening_test
 from audiocodec.lab.evaluate.report_data import Condition, HeardClip
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 
 RATE = 16000
 N_SAMPLES = 2 * RATE
@@ -21,9 +21,9 @@ def tone(*frequencies: float) -> np.ndarray:
     return 0.2 * sum(np.sin(2 * np.pi * frequency * time) for frequency in frequencies)
 
 
-def row(clip: str, kind: str, system: str) -> Row:
+def row(clip: str, kind: str, system: str) -> ResultRow:
     """A row without figures."""
-    return Row(clip, kind, system, "8 kbps", 0, 8.0, 8.0, 0.0, 1.0, 1.0, {}, {})
+    return ResultRow(clip, kind, system, "8 kbps", 0, 8.0, 8.0, 0.0, 1.0, 1.0, {}, {})
 
 
 def heard_clip(folder: Path, clip: str, kind: str) -> HeardClip:

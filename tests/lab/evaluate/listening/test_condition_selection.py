@@ -4,14 +4,14 @@ from pathlib import Path
 
 from audiocodec.lab.evaluate.listening.condition_selection import blind_clips
 from audiocodec.lab.evaluate.report_data import Condition, HeardClip, Report
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 
 RATES = {"ours": (1, 3, 5, 8), "Opus": (6, 7.5, 12, 24), "MP3": (16, 32), "AAC": (4, 6)}
 
 
 def condition(clip: str, system: str, kbps: float) -> Condition:
     """A decoded clip of made-up rate."""
-    row = Row(clip, "music", system, f"{kbps} kbps", 0, kbps, kbps, 0, 1, 1, {}, {})
+    row = ResultRow(clip, "music", system, f"{kbps} kbps", 0, kbps, kbps, 0, 1, 1, {}, {})
     return Condition(row, Path("decoded.flac"))
 
 

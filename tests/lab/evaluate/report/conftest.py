@@ -9,7 +9,7 @@ import soundfile as sf
 from audiocodec.lab.evaluate.figures import METRICS
 from audiocodec.lab.evaluate.report.page import write_report
 from audiocodec.lab.evaluate.report_data import Condition, HeardClip, Report, Speed, Usage
-from audiocodec.lab.evaluate.rows import Row
+from audiocodec.lab.evaluate.rows import ResultRow
 
 RATE, SECONDS = 16000, 4
 HOSTILE = ('<script>alert("x")</script>', "a/b\\c: Grüße & 'quotes'", "A_B_C_GRUSSE", "../../etc")
@@ -17,7 +17,7 @@ KINDS = ("speech", "music")
 SETTINGS = (("ours", 2.0), ("ours", 8.0), ("Opus", 6.5), ("Opus", 12.0), ("$x_{2}$ <b>", 3.0))
 
 
-def a_row(clip: str, kind: str, system: str, kbps: float) -> Row:
+def a_row(clip: str, kind: str, system: str, kbps: float) -> ResultRow:
     """Figures that follow from the rate; one clip of Opus has no ViSQOL."""
     names = [m.name for m in METRICS if kind == "speech" or not m.speech_only]
     figures = {name: kbps / 4 + len(clip) % 3 for name in names}
@@ -26,7 +26,7 @@ def a_row(clip: str, kind: str, system: str, kbps: float) -> Row:
         del figures["visqol"]
         failures["visqol"] = "shorter than 1 s"
     n = int(kbps) if system == "ours" else 0
-    return Row(
+    return ResultRow(
         clip, kind, system, f"{kbps:g} kbps", n, kbps, kbps, 86.0 * n, 10, 20, figures, failures
     )
 
