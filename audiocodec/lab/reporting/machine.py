@@ -1,13 +1,13 @@
-"""What can be told of the machine that measured."""
+"""The memory of a process and the name of the processor."""
 
 import platform
 from pathlib import Path
 
 
 def peak_mib(process: str = "self") -> float | None:
-    """Most resident memory of a process so far, as Linux counts it; None where it is not known.
+    """Peak resident memory of a process in MiB; None where there is no /proc to read it from.
 
-    process: its number, or "self".
+    process: a process id, or "self".
     """
     try:
         for line in Path(f"/proc/{process}/status").read_text().splitlines():
@@ -19,7 +19,7 @@ def peak_mib(process: str = "self") -> float | None:
 
 
 def cpu_name() -> str:
-    """What the processor calls itself."""
+    """The processor's model name."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

@@ -1,6 +1,6 @@
-"""Figures of matplotlib as SVG: the same figure gives the same bytes, with text as text.
+"""Matplotlib figures as SVG: the same figure gives the same bytes, and text stays text.
 
-matplotlib is imported when a picture is drawn; it comes with the extra "eval".
+matplotlib is imported only when a figure is drawn; it comes with the extra "eval".
 """
 
 import io
@@ -19,7 +19,7 @@ SETTINGS: dict[Any, Any] = {
 
 
 def svg_of(figure: "Figure", **how: Any) -> str:
-    """The text of an SVG file. how: what savefig takes besides."""
+    """The text of an SVG file. how: further arguments of savefig."""
     from matplotlib import rc_context
 
     file = io.StringIO()

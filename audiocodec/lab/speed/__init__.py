@@ -1,5 +1,5 @@
-"""How fast the codec is, and in how much memory: python -m audiocodec.lab.speed.
+"""Measures the speed and memory of the codec beside others: python -m audiocodec.lab.speed.
 
-A parent process (run.py) gives turns to worker processes (worker.py), each with a system of its own
-(ours.py, peers.py with plain.py, and roofline.py for what the hardware allows).
+A parent process (run.py) lets worker processes (worker.py) take turns. Each worker holds one
+system: a codec of lab/systems, or a computation of roofline.py that shows what the hardware allows.
 """

@@ -1,8 +1,8 @@
-"""Measure speed and memory beside peers: python -m audiocodec.lab.speed [--out FOLDER] ...
+"""Measure speed and memory beside other codecs: python -m audiocodec.lab.speed [--out FOLDER] ...
 
-Prints Markdown; progress goes to standard error. With --out it writes results.json, results.md and
-speed.svg as well. With the defaults it takes about a quarter of an hour on two cores. CUDA is
-measured where --device cuda is given.
+Prints Markdown; progress goes to standard error. With --out it also writes results.json, results.md
+and speed.svg. The defaults take about a quarter of an hour on two cores. To measure CUDA, give
+--device cuda.
 """
 
 import argparse
@@ -18,32 +18,37 @@ if TYPE_CHECKING:
     from audiocodec.lab.speed.results import BenchmarkResults
 
 MODELS = ("dac_44khz", "tiny_44khz")
-AUDIO = (
-    "files and folders on which a fast or CUDA setting is compared with exact float32 on the CPU: "
-    "10 s of each, 64 at most (4 with seeded weights); without: a checkout's examples, else noise"
+AUDIO_HELP = (
+    "files and folders on which a fast or CUDA setting is compared with exact float32 on the CPU, "
+    "10 s of at most 64 files (4 with seeded weights); default: a checkout's examples, else noise"
 )
 SYSTEMS = tuple(name for name in TIMED if name != OURS)
+MODEL_HELP = "model names, folders or files; known names not built in get seeded random weights"
+SYSTEMS_HELP = f"codecs to compare with: {' '.join(SYSTEMS)}; ours: this library alone"
+LENGTHS_HELP = "seconds of audio; over 60 s, only compress and decompress are measured"
+PRECISION_HELP = "precision of this library, exact or fast; other codecs compute in float32"
+BUDGET_HELP = "seconds after which no new round of the same comparison starts"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("audiocodec.lab.speed", allow_abbrev=False)
     add = parser.add_argument
-    add("--model", nargs="+", default=MODELS, help="names, folders or files; known names: seeded")
-    add("--systems", nargs="+", default=SYSTEMS, help=f"{' '.join(SYSTEMS)}; ours: without a peer")
-    add("--lengths", nargs="+", type=float, default=(1.0, 10.0), help="s; over 60: files only")
-    add("--batches", nargs="+", type=int, default=(1,), help="of encode and decode")
-    add("--device", default="cpu", help="cpu, cuda or auto")
-    add("--precision", default="exact", help="of ours, exact or fast; peers: float32")
-    add("--threads", type=int, default=0, help="0: as many as torch takes")
-    add("--rounds", type=int, default=3, help="turns of each of two systems")
-    add("--budget-s", type=float, default=30.0, help="no new round of a row after so long")
-    add("--audio", nargs="+", default=(), help=AUDIO)
+    add("--model", nargs="+", default=MODELS, help=MODEL_HELP)
+    add("--systems", nargs="+", default=SYSTEMS, help=SYSTEMS_HELP)
+    add("--lengths", nargs="+", type=float, default=(1.0, 10.0), help=LENGTHS_HELP)
+    add("--batches", nargs="+", type=int, default=(1,), help="batch sizes of encode and decode")
+    add("--device", default="cpu", help="device to measure on: cpu, cuda or auto")
+    add("--precision", default="exact", help=PRECISION_HELP)
+    add("--threads", type=int, default=0, help="threads of each process; 0: torch's default")
+    add("--rounds", type=int, default=3, help="rounds, in each of which both systems take a turn")
+    add("--budget-s", type=float, default=30.0, help=BUDGET_HELP)
+    add("--audio", nargs="+", default=(), help=AUDIO_HELP)
     add("--out", default="", help="folder for results.json, results.md and speed.svg")
     return parser
 
 
 def bench(args: argparse.Namespace) -> bool:
-    """Measure, print, write; whether anything was measured. Raises CodecError."""
+    """Measure, print and write; returns whether anything was measured. Raises CodecError."""
     from audiocodec.lab.speed.report import markdown  # after --help: torch takes a second to import
     from audiocodec.lab.speed.run import BenchmarkPlan, run
 
@@ -71,7 +76,7 @@ def bench(args: argparse.Namespace) -> bool:
 
 
 def write(results: "BenchmarkResults", text: str, folder: Path) -> None:
-    """Put the results into a folder. Raises OutputError."""
+    """Write results.json, results.md and speed.svg into a folder. Raises OutputError."""
     from audiocodec.lab.reporting.pictures import svg_of
     from audiocodec.lab.speed import plot
 
@@ -89,7 +94,7 @@ def _say(line: str) -> None:
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; 0, or 1 with a line that says what is wrong."""
+    """Run the command; returns 0, or 1 after a line that says what is wrong."""
     try:
         return 0 if bench(_parser().parse_args(argv)) else 1
     except CodecError as error:

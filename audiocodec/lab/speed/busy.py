@@ -1,8 +1,8 @@
 """Measure encoding on a quiet and on a busy machine: python -m audiocodec.lab.speed.busy
 
-Two ways to wait for threads take turns, each with and without busy processes on all cores: this
-library's own, and OpenMP's default, which spins. Prints the medians of wall-clock and CPU time, and
-of their ratios from turn to turn. The machine should have nothing else to do.
+Compares two ways for threads to wait: this library's own, and OpenMP's default, which spins. Both
+take turns, with and without other processes that keep all cores busy. Prints median wall-clock and
+CPU times, and median ratios over the rounds. The machine should have nothing else to do.
 """
 
 import argparse
@@ -27,22 +27,22 @@ from audiocodec.weights.registry import DEFAULT_MODEL
 
 OWN, SPINNING = "own", "spinning"
 WAYS: dict[str, dict[str, str]] = {OWN: {}, SPINNING: {"GOMP_SPINCOUNT": "300000"}}
-CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # left out of the environment
+CHOICES = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "OMP_NUM_THREADS")  # removed from the environment
 
 
 class Taken(NamedTuple):
-    """What a turn took."""
+    """The time that one turn took."""
 
     wall_s: float
     cpu_s: float  # of all threads, user and system
 
 
 Turn = Callable[[], Taken]
-Measured = dict[tuple[str, bool], list[Taken]]  # by way and whether the machine was busy
+Measured = dict[tuple[str, bool], list[Taken]]  # by way of waiting, and whether the machine is busy
 
 
 def measure(turns: dict[str, Turn], n_rounds: int, n_busy: int) -> Measured:
-    """Let each way take its turn, quiet and busy, so many times."""
+    """Time each way n_rounds times, on a quiet machine and beside n_busy busy processes."""
     taken: Measured = {}
     for _ in range(n_rounds):
         for is_busy in (False, True):
@@ -54,7 +54,7 @@ def measure(turns: dict[str, Turn], n_rounds: int, n_busy: int) -> Measured:
 
 @contextmanager
 def busy_processes(n: int) -> Iterator[None]:
-    """So many processes that compute and do nothing else, until the block ends."""
+    """Keep n processes computing until the block ends."""
     context = multiprocessing.get_context("spawn")
     processes: list[BaseProcess] = [context.Process(target=_compute, daemon=True) for _ in range(n)]
     try:
@@ -75,7 +75,7 @@ def _compute() -> None:
 
 @contextmanager
 def library(way: str, model: str, audio_s: float) -> Iterator[Turn]:
-    """Codec.encode of noise in a process that stays; loading and warming up are not counted."""
+    """Time Codec.encode of noise in a process that stays alive, without loading and warm-up."""
     command = [sys.executable, "-c", _SERVE, model, str(audio_s)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=_variables(way)) as it:
@@ -98,7 +98,7 @@ _SERVE = "import sys; from audiocodec.lab.speed.busy import serve; serve(*sys.ar
 
 
 def serve(model: str, audio_s: str) -> None:
-    """For each line of standard input, encode once and write what it took."""
+    """For each line of standard input, encode once and print the seconds that it took."""
     from audiocodec.lab.systems.ours import Ours
     from audiocodec.lab.systems.workloads import TimedSpec, Workload
 
@@ -114,7 +114,7 @@ def serve(model: str, audio_s: str) -> None:
 
 @contextmanager
 def command(way: str, model: str, audio_s: float) -> Iterator[Turn]:
-    """`audiocodec encode` of a mono file, from the start of the process to its end."""
+    """Time `audiocodec encode` of a mono file, from the start of the process to its end."""
     with TemporaryDirectory() as folder:
         sound, target = Path(folder, "noise.wav"), Path(folder, "noise.dac")
         noise = np.random.default_rng(0).standard_normal(round(44100 * audio_s))
@@ -138,7 +138,7 @@ def _variables(way: str) -> dict[str, str]:
 
 
 def report(taken: Measured) -> str:
-    """A table of medians, and two ratios: the medians of those from turn to turn."""
+    """A table of median times, and two ratios, each the median over the rounds."""
     lines = ["| threads wait | machine | wall, s | CPU, s |", "|---|---|---|---|"]
     for (way, is_busy), turns in taken.items():
         wall_s, cpu_s = (statistics.median(part) for part in zip(*turns, strict=True))
@@ -150,8 +150,8 @@ def report(taken: Measured) -> str:
     wall = statistics.median(q.wall_s / s.wall_s for q, s in zip(quiet, spinning, strict=True))
     lines += [
         "",
-        f"CPU time on a busy machine, of that on a quiet one: {cpu:.2f}.",
-        f"Wall-clock time on a quiet machine, of that with spinning threads: {wall:.3f}.",
+        f"CPU time on a busy machine, relative to that on a quiet one: {cpu:.2f}.",
+        f"Wall-clock time on a quiet machine, relative to that with spinning threads: {wall:.3f}.",
     ]
     return "\n".join(lines) + "\n"
 
@@ -159,11 +159,12 @@ def report(taken: Measured) -> str:
 def main(argv: list[str]) -> int:
     """Run the benchmark."""
     parser = argparse.ArgumentParser("audiocodec.lab.speed.busy", allow_abbrev=False)
-    parser.add_argument("--model", default=DEFAULT_MODEL, help="a name, folder or file")
-    parser.add_argument("--audio-s", type=float, default=4.0, help="length of what is encoded")
-    parser.add_argument("--rounds", type=int, default=10, help="turns of each way and machine")
-    parser.add_argument("--busy", type=int, default=usable_cores(), help="busy processes")
-    parser.add_argument("--command", action="store_true", help="time the command as a whole")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="model name, folder or file")
+    parser.add_argument("--audio-s", type=float, default=4.0, help="seconds of audio to encode")
+    parser.add_argument("--rounds", type=int, default=10, help="times that each case is measured")
+    busy_help = "number of processes that keep the machine busy"
+    parser.add_argument("--busy", type=int, default=usable_cores(), help=busy_help)
+    parser.add_argument("--command", action="store_true", help="time the command from start to end")
     args = parser.parse_args(argv)
     kind = command if args.command else library
     with ExitStack() as stack:

@@ -1,6 +1,7 @@
-"""How well a setting agrees with the reference, exact float32 on the CPU, on the same audio.
+"""Compares a setting with the reference, exact float32 on the CPU, on the same audio.
 
-Codes are compared one by one; decoding is compared on the same codes, the reference's.
+Both encode the audio, and their codes are compared one by one. Then both decode the reference's
+codes, and the samples are compared.
 """
 
 import math
@@ -20,18 +21,18 @@ from audiocodec.lab.speed.results import Fidelity
 from audiocodec.lab.systems.workloads import noise
 from audiocodec.recordings import Recording, open_recording, recordings_in
 
-NOISE = "noise"  # what a table says where no recording was at hand
+NOISE = "noise"  # the audio's name in tables where there are no recordings
 NOISE_S = 2.0
 CLIP_S = 10.0  # from the start of a file
-CLIPS, SEEDED_CLIPS = 64, 4  # at most, also where weights were never trained
-SMALLEST = 1e-20  # energy that a silent signal is taken to have
+CLIPS, SEEDED_CLIPS = 64, 4  # at most; fewer for weights that were never trained
+SMALLEST = 1e-20  # least energy of a reference, so that a silent one has a ratio
 
 Wave = NDArray[np.float32]  # (channels, 1, n_samples)
 Miss = Callable[[str, Exception], None]
 
 
 class Coder(Protocol):
-    """One model with one setting; worker.Worker is one."""
+    """A model at one setting, such as worker.Worker."""
 
     def codes(self, samples: Wave) -> Any: ...
 
@@ -40,18 +41,18 @@ class Coder(Protocol):
 
 @dataclass(frozen=True)
 class ComparedAudio:
-    """What is compared on: files, or noise where there are none."""
+    """The audio on which settings are compared: recordings, or noise where there are none."""
 
     name: str
     recordings: tuple[Recording, ...]
 
     @property
     def n_clips(self) -> int:
-        """Files, or one clip of noise."""
+        """The number of recordings, or 1 for noise."""
         return max(1, len(self.recordings))
 
     def some(self, n_clips: int) -> "ComparedAudio":
-        """n_clips at most, spread evenly over all."""
+        """At most n_clips of the recordings, evenly spaced."""
         n_all = len(self.recordings)
         if n_all <= n_clips:
             return self
@@ -60,9 +61,10 @@ class ComparedAudio:
 
 
 def find_audio(names: Sequence[str]) -> ComparedAudio:
-    """The recordings in the files and folders named; with no name the examples of a checkout.
+    """The recordings in the named files and folders; without names, a checkout's examples.
 
-    An installed package has no recordings: noise then. Raises AudioError as recordings_in does.
+    An installed package has no examples, so noise takes their place. Raises AudioError as
+    recordings_in does.
     """
     if names:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -75,9 +77,10 @@ def find_audio(names: Sequence[str]) -> ComparedAudio:
 
 
 def read_clip(recording: Recording, sample_rate: int) -> Wave:
-    """The first CLIP_S of a recording, resampled, at the level it has.
+    """The first CLIP_S seconds of a recording, resampled, its level unchanged.
 
-    Raises AudioError for a recording that cannot be used, an empty one too.
+    Returns float32 (channels, 1, n_samples). Raises AudioError for a recording that cannot be read
+    or is empty.
     """
     n_wanted, n_read, parts = round(CLIP_S * sample_rate), 0, []
     with open_recording(recording) as source:
@@ -92,7 +95,7 @@ def read_clip(recording: Recording, sample_rate: int) -> Wave:
 
 
 def clips(audio: ComparedAudio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
-    """Read one after the other; miss is told of each that cannot be used, and why."""
+    """Read the clips one by one; `miss` is called with the error of each that cannot be used."""
     if not audio.recordings:
         yield noise(round(NOISE_S * sample_rate), 1).numpy()
     for recording in audio.recordings:
@@ -106,7 +109,7 @@ def clips(audio: ComparedAudio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
 
 @dataclass
 class FidelityCounts:
-    """Clips compared so far."""
+    """Counts over the clips compared so far."""
 
     n_frames: int = 0
     n_codes: int = 0
@@ -115,7 +118,10 @@ class FidelityCounts:
     snr_db: list[float] = field(default_factory=list)  # of each clip
 
     def add(self, tested: Coder, reference: Coder, clip: Wave) -> None:
-        """Encode with both, decode the reference's codes with both. Raises CodecError."""
+        """Encode clip (channels, 1, n_samples), then decode the reference's codes, with both.
+
+        Raises CodecError.
+        """
         codes = reference.codes(clip)  # (channels, n_codebooks, frames)
         equal = tested.codes(clip) == codes
         self.n_frames += codes.shape[0] * codes.shape[2]
@@ -125,7 +131,7 @@ class FidelityCounts:
         self.snr_db.append(snr_db(tested.decoded(codes), reference.decoded(codes)))
 
     def result(self, model: str, seeded: bool, audio: ComparedAudio) -> Fidelity:
-        """Needs one clip at least."""
+        """The figures over all clips, of which there must be at least one."""
         median, worst = statistics.median(self.snr_db), min(self.snr_db)
         return Fidelity(
             model=model,
@@ -142,9 +148,10 @@ class FidelityCounts:
 
 
 def snr_db(signal: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Energy of the reference over that of the difference, all channels together; inf if equal.
+    """Energy of the reference over that of the difference, in dB; inf if they are equal.
 
-    Raises CodecError where there is no such figure.
+    signal, reference: samples of the same shape, channels taken together. Raises CodecError for
+    samples that are not finite.
     """
     wanted = np.asarray(reference, np.float64)
     difference = float(np.square(np.asarray(signal, np.float64) - wanted).sum())

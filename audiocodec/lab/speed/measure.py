@@ -1,6 +1,6 @@
-"""Turns, and what follows from them: medians over rounds.
+"""Lets systems take turns, and computes medians over the rounds.
 
-The machine's speed drifts, so two systems are compared round by round, never by their own medians.
+The machine's speed drifts, so two systems are compared within each round, not by their medians.
 """
 
 import statistics
@@ -9,7 +9,7 @@ from typing import Protocol
 
 
 class TakenTurn(Protocol):
-    """One run; worker.Turn is one."""
+    """One run of a system, such as worker.Turn."""
 
     @property
     def seconds(self) -> float: ...
@@ -19,16 +19,16 @@ class TakenTurn(Protocol):
 
 
 class TurnTaker(Protocol):
-    """Something that takes turns; worker.Worker is one."""
+    """A system that takes turns, such as worker.Worker."""
 
     def take_turn(self) -> TakenTurn: ...
 
 
-Round = list[TakenTurn]  # a turn of each taker, in order
+Round = list[TakenTurn]  # one turn of each system, in order
 
 
 def alternate(takers: Sequence[TurnTaker], rounds: int, budget_s: float) -> list[Round]:
-    """Let each take a turn, one after the other, round by round.
+    """Let the systems take turns, one after the other, round by round.
 
     No further round starts once budget_s have been spent; the first one always takes place.
     """
@@ -41,17 +41,17 @@ def alternate(takers: Sequence[TurnTaker], rounds: int, budget_s: float) -> list
 
 
 def median_seconds(rounds: Sequence[Round], taker: int) -> float:
-    """Of one taker's turns."""
+    """Median duration of the turns of one system; taker: its place in a round."""
     return statistics.median(turns[taker].seconds for turns in rounds)
 
 
 def median_ratio(rounds: Sequence[Round]) -> float:
-    """Of the second taker's seconds over the first one's, in each round."""
+    """Median over the rounds of the second system's seconds divided by the first one's."""
     return statistics.median(second.seconds / first.seconds for first, second in rounds)
 
 
 def peak_mib(rounds: Sequence[Round], taker: int) -> float | None:
-    """Most memory that a taker's process has used; None where it cannot be told."""
+    """Peak memory of one system's process in MiB; None where it is not known."""
     peaks = [turns[taker].peak_mib for turns in rounds]
     known = [peak for peak in peaks if peak is not None]
     return max(known, default=None)

@@ -1,6 +1,6 @@
-"""The ratios and the growth as a picture, on matplotlib's Figure alone, never pyplot.
+"""Plots speed ratios, and memory and time by length, with matplotlib's Figure but not pyplot.
 
-matplotlib is imported when the picture is drawn: it comes with the extra "eval".
+matplotlib is imported only when a figure is drawn; it comes with the extra "eval".
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ PANEL_INCHES = (7.0, 3.2)
 
 
 def picture(results: BenchmarkResults) -> "Figure":
-    """A panel of ratios for each model, and one of memory and time where lengths were compared.
+    """A panel of ratios for each model, and one of memory and time if there are several lengths.
 
     Raises ImportError where matplotlib is missing.
     """
@@ -40,7 +40,7 @@ def picture(results: BenchmarkResults) -> "Figure":
 
 
 def _longest(rows: Sequence[BenchmarkRow]) -> list[BenchmarkRow]:
-    """Rows with a ratio, of each system and operation that of the longest audio and least batch."""
+    """For each system and operation, the row with a ratio of the longest audio, least batch."""
     found: dict[tuple[str, str, str], BenchmarkRow] = {}
     for row in sorted(rows, key=lambda row: (row.audio_s, -row.batch)):
         if row.ratio is not None:

@@ -8,14 +8,14 @@ from audiocodec.lab.systems.catalogue import TIMED, class_of
 
 
 def title_of(system: str) -> str:
-    """What tables call a system; an unknown one, of an older benchmark, keeps its name."""
+    """A system's name in tables; one unknown here, from an older benchmark, keeps its own."""
     if not system:
         return "alone"
     return str(class_of(TIMED[system]).timed_title) if system in TIMED else system
 
 
 def markdown(results: BenchmarkResults) -> str:
-    """All tables, each with what it means."""
+    """All tables, each with an explanation."""
     parts = [f"# Speed\n\n{_setting(results)}"]
     for model in dict.fromkeys(row.model for row in results.rows):
         rows = [row for row in results.rows if row.model == model]
@@ -35,27 +35,26 @@ def markdown(results: BenchmarkResults) -> str:
 
 
 COMPARED = (
-    "Seconds of computing for each second of audio; both take turns, and the ratio is the median "
-    "over rounds. Above 1: ours is that many times as fast. Memory is the most that the process "
-    "held, weights and torch included (on CUDA: of the device)."
+    "Seconds of computing for each second of audio. The two take turns, and the ratio is the "
+    "median over rounds; above 1, ours is that many times as fast. Memory is the peak of the "
+    "process, weights and torch included; on CUDA, the peak of the device."
 )
 ALLOWED = (
-    "Floating-point operations of the convolutions alone are counted. The share is of a large "
-    "matrix product that took turns with it."
+    "Only the floating-point operations of convolutions are counted. The share is that of the rate "
+    "of a large matrix product that took turns with them."
 )
-
 FIDELITY = (
     "The setting measured here and exact float32 on the CPU encoded the same audio: the first 10 s "
-    "of each file (of many, some that are spread evenly), its channels side by side, at the level "
-    "it has. Then both decoded the same codes, those of float32; the ratio is of that signal to "
-    "the difference, for each clip. Seeded weights were never trained: their figures say nothing "
-    "about a model in use."
+    "of each file, or of evenly spaced ones among many, each channel on its own, at the file's own "
+    "level. Then both decoded the codes of float32; the dB are the energy of the signal from "
+    "float32 over that of the difference, clip by clip. Seeded weights were never trained, so "
+    "their figures say nothing about a model in use."
 )
-NO_AUDIO = " Noise says little about real audio: name some with --audio."
+NO_AUDIO = " Noise says little about real audio; name recordings with --audio."
 
 
 def growth(rows: Iterable[BenchmarkRow]) -> list[BenchmarkRow]:
-    """File to file, the first row of each length; empty unless there are two lengths."""
+    """The first row of each length from file to file; none unless there are several lengths."""
     first: dict[tuple[str, float], BenchmarkRow] = {}
     for row in rows:
         if row.operation in ("compress", "decompress"):
@@ -160,7 +159,7 @@ def _fidelities(results: BenchmarkResults) -> str:
 
 
 def decibels(value: float | None) -> str:
-    """A ratio of Fidelity; None is where nothing differs."""
+    """A ratio of Fidelity as text; None means that nothing differs."""
     return "no difference" if value is None else f"{value:.1f}"
 
 

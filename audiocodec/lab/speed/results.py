@@ -1,4 +1,4 @@
-"""What was measured, as plain values, and as JSON."""
+"""The results of a benchmark, as plain values and as JSON."""
 
 import json
 from collections.abc import Mapping
@@ -12,30 +12,30 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class BenchmarkRow:
-    """Ours and one peer, in turns; medians over the rounds."""
+    """This library and one other codec, which took turns; medians over the rounds."""
 
     model: str
     operation: str
     audio_s: float
     batch: int
-    system: str  # the peer; "" where ours was measured alone
-    ours_s: float  # of computing, for each second of audio of the batch
+    system: str  # the other codec; "" where ours was measured alone
+    ours_s: float  # computing time for each second of audio, over all items of the batch
     theirs_s: float | None
     ratio: float | None  # theirs over ours: how many times as fast ours is
-    ours_mib: float | None  # most memory of a process that did this, shorter audio first
+    ours_mib: float | None  # peak memory of the process, which did shorter audio before
     theirs_mib: float | None
     n_rounds: int
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast something multiplies and adds."""
+    """The floating-point rate of an operation."""
 
     model: str  # "" for a matrix product
     what: str
     gflops: float
-    share: float | None  # of the matrix product's rate `against` which it took turns
-    against: str
+    share: float | None  # of the rate of the matrix product with which it took turns
+    against: str  # type of that product: "float32" or "bfloat16"
 
 
 @dataclass(frozen=True)
@@ -49,23 +49,23 @@ class CodeAgreement:
 
 @dataclass(frozen=True)
 class Fidelity:
-    """How well the setting of a run agrees with exact float32 on the CPU, on the same audio."""
+    """How closely a setting agrees with exact float32 on the CPU, on the same audio."""
 
     model: str
-    seeded: bool  # weights that nobody trained
-    audio: str  # as it was named; "noise" for seeded noise
-    n_clips: int  # compared
-    n_available: int  # of so many
-    n_frames: int  # of all channels
+    seeded: bool  # random weights, never trained
+    audio: str  # as named on the command line; "noise" for seeded noise
+    n_clips: int  # clips compared
+    n_available: int  # clips to choose from
+    n_frames: int  # frames of all channels
     codes_equal: float  # share, all codebooks
     first_equal: float  # share in the first codebook
-    snr_median_db: float | None  # over clips, decoding the reference's codes; None: no difference
-    snr_worst_db: float | None  # of the worst clip
+    snr_median_db: float | None  # over clips, decoding the reference's codes; None: nothing differs
+    snr_worst_db: float | None  # the worst clip
 
 
 @dataclass(frozen=True)
 class Missing:
-    """What was asked for and not measured."""
+    """Something that was asked for but not measured."""
 
     what: str
     reason: str
@@ -73,7 +73,7 @@ class Missing:
 
 @dataclass
 class BenchmarkResults:
-    """A whole run; fills up as it goes."""
+    """All results of a run, filled while it goes on."""
 
     setting: dict[str, Any] = field(default_factory=dict)
     rows: list[BenchmarkRow] = field(default_factory=list)
@@ -88,7 +88,7 @@ class BenchmarkResults:
 
     @classmethod
     def from_json(cls, text: str) -> "BenchmarkResults":
-        """Raises ArgumentError for text of another kind or schema."""
+        """Read the text of to_json. Raises ArgumentError for another kind of text or schema."""
         try:
             values = json.loads(text)
             if values["schema"] != SCHEMA:
@@ -106,7 +106,7 @@ class BenchmarkResults:
             rows=[BenchmarkRow(**row) for row in values["rows"]],
             rates=[Rate(**rate) for rate in values["rates"]],
             agreements=[CodeAgreement(**one) for one in values["agreements"]],
-            # files of earlier versions have none
+            # absent from files of earlier versions
             fidelities=[Fidelity(**one) for one in values.get("fidelities", [])],
             missing=[Missing(**one) for one in values["missing"]],
         )

@@ -1,4 +1,4 @@
-"""What the hardware allows: one large matrix product, and the network's convolutions alone."""
+"""Shows what the hardware allows: a large matrix product, and the network's convolutions alone."""
 
 import torch
 from torch import Tensor
@@ -10,11 +10,11 @@ from audiocodec.lab.systems.shapes import ConvShape, layers
 from audiocodec.lab.systems.workloads import TENSORS, TimedSpec, Work, Workload, codec_of, refuse
 from audiocodec.model.config import ModelConfig
 
-PRODUCT_SIDES = {"cpu": 2048, "cuda": 8192}  # of square matrices, far larger than a cache
+PRODUCT_SIDES = {"cpu": 2048, "cuda": 8192}  # sides of square matrices far larger than a cache
 
 
 class Product:
-    """The product of two square matrices of float32 or, "product_bfloat16", bfloat16."""
+    """The product of two square matrices in float32, or in bfloat16 as "product_bfloat16"."""
 
     def __init__(self, spec: TimedSpec) -> None:
         dtype = torch.bfloat16 if spec.system.endswith("bfloat16") else torch.float32
@@ -29,14 +29,14 @@ class Product:
         return lambda: self._a @ self._b
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """None: no codec."""
+        """None, as this is no codec."""
         return None
 
 
 class Convolutions:
-    """The convolutions of our model on a block's worth of samples, with nothing between them.
+    """The convolutions of our model on one block of samples, with nothing between them.
 
-    In bfloat16 where the precision is "fast" and the device computes in it.
+    They compute in bfloat16 if the precision is "fast" and the device supports it.
     """
 
     def __init__(self, spec: TimedSpec) -> None:
@@ -56,7 +56,7 @@ class Convolutions:
         return lambda: [_convolved(*one) for one in ready]
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """None: no codec."""
+        """None, as this is no codec."""
         return None
 
     def _random(self, layer: ConvShape) -> Tensor:
@@ -64,7 +64,7 @@ class Convolutions:
         return torch.randn(*ends, layer.kernel, device=self._device).to(self._dtype)
 
     def _input(self, layer: ConvShape, inputs: dict[tuple[int, int], Tensor]) -> Tensor:
-        """Samples (1, C, T) for one layer; layers of the same shape share them."""
+        """Random input (1, C, T) for a layer; layers with inputs of the same shape share it."""
         n_out = int(block_samples(self._config) * layer.rate)
         reach = layer.dilation * (layer.kernel - 1)
         n_in = n_out if layer.transposed else (n_out - 1) * layer.stride + reach + 1
@@ -80,7 +80,7 @@ def product_side(device: str) -> int:
 
 
 def product_flop(device: str) -> float:
-    """Operations of one turn of Product."""
+    """Floating-point operations in one turn of Product."""
     return 2.0 * product_side(device) ** 3
 
 

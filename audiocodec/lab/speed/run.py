@@ -1,4 +1,4 @@
-"""Runs a plan: workers in pairs, ours and one peer, for each operation, batch and length."""
+"""Runs a benchmark: pairs of workers, ours and one peer, for each operation, batch and length."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -50,15 +50,15 @@ from audiocodec.lab.systems.workloads import (
 )
 from audiocodec.model.config import ModelConfig
 
-LONGEST_TENSOR_S = 60.0  # longer audio goes from file to file only
-COMPARED_SAMPLES = 22050  # whose codes are compared
-RATED_BLOCKS = 4  # of audio, for a share of the matrix product's rate
-FILES_ONLY = "so much audio goes from file to file: compress and decompress"
+LONGEST_TENSOR_S = 60.0  # longer audio is measured from file to file only
+COMPARED_SAMPLES = 22050  # samples of noise whose codes are compared
+RATED_BLOCKS = 4  # blocks of audio with which encode and decode are rated
+FILES_ONLY = "audio this long is measured from file to file only: compress and decompress"
 PRODUCT = Workload("product", 0.0)
 
 
 class Measurable(TurnTaker, Protocol):
-    """What run needs of a Worker."""
+    """The part of Worker that run() uses."""
 
     setting: dict[str, Any]
 
@@ -77,7 +77,7 @@ Start = Callable[[TimedSpec], AbstractContextManager[Measurable]]
 
 @dataclass(frozen=True)
 class BenchmarkPlan:
-    """What to measure. Raises ArgumentError for what is not there, or for numbers below 1."""
+    """What to measure. Raises ArgumentError for unknown names and numbers out of range."""
 
     models: tuple[str, ...]
     systems: tuple[str, ...]
@@ -87,8 +87,8 @@ class BenchmarkPlan:
     precision: str = "exact"
     threads: int = 0
     rounds: int = 3
-    budget_s: float = 30.0  # for the rounds of one row
-    audio: tuple[str, ...] = ()  # files and folders to compare with exact float32 on
+    budget_s: float = 30.0  # for the rounds of one comparison
+    audio: tuple[str, ...] = ()  # files and folders for the comparison with exact float32
 
     def __post_init__(self) -> None:
         Precision(self.precision)
@@ -96,19 +96,19 @@ class BenchmarkPlan:
             if system not in TIMED:
                 raise ArgumentError(f"no system {system!r}; there are {', '.join(TIMED)}")
         if not self.models or not self.systems:
-            raise ArgumentError("name a model and a system at least")
+            raise ArgumentError("name at least one model and one system")
         if min(self.lengths_s, default=0) <= 0:
-            raise ArgumentError("lengths are in seconds, each more than 0")
+            raise ArgumentError("lengths are in seconds and must be more than 0")
         if min(self.batches, default=0) < 1 or self.rounds < 1 or self.threads < 0:
             raise ArgumentError("batches and rounds must be 1 or more, threads 0 or more")
 
 
 def run(plan: BenchmarkPlan, say: Callable[[str], None], start: Start = Worker) -> BenchmarkResults:
-    """Measure everything that can be; what cannot is in `missing` of the results, with reasons.
+    """Measure all that can be measured; the results list the rest, with reasons, in `missing`.
 
-    say: gets a line for each thing that is done.
-    Raises ModelError for a model that is not there, ArgumentError for such a device, AudioError
-    for such audio.
+    say: receives a line about each measurement.
+    Raises ModelError for a model that cannot be loaded, ArgumentError for a device that cannot be
+    used, AudioError for audio that is not there.
     """
     audio = find_audio(plan.audio)
     configs = {model: codec_config(model) for model in plan.models}
@@ -127,7 +127,7 @@ def run(plan: BenchmarkPlan, say: Callable[[str], None], start: Start = Worker) 
 
 
 class _Bench:
-    """A run under way."""
+    """A benchmark in progress."""
 
     def __init__(
         self, plan: BenchmarkPlan, folder: str, say: Callable[[str], None], start: Start
@@ -138,14 +138,14 @@ class _Bench:
         self._unavailable: set[str] = set()
 
     def compare(self, model: str, system: str) -> None:
-        """All rows of one model beside one system."""
+        """Measure all rows of one model beside one system."""
         for operation in class_of(TIMED[system]).operations:
             for batch in self.plan.batches if operation in TENSORS else (1,):
                 if system not in self._unavailable:
                     self._pair(model, system, operation, batch)
 
     def _pair(self, model: str, system: str, operation: str, batch: int) -> None:
-        """Rows of all lengths, from the shortest: memory seen so far is then that of the last."""
+        """Measure all lengths, shortest first: a process's peak memory is then the latest one's."""
         with self._started(model, OURS, *([] if system == OURS else [system])) as workers:
             if operation == "encode" and batch == self.plan.batches[0] and len(workers) == 2:
                 self._agreement(model, system, *workers)
@@ -194,9 +194,10 @@ class _Bench:
             self.results.agreements.append(CodeAgreement(model, system, share))
 
     def fidelities(self, configs: Mapping[str, ModelConfig], audio: ComparedAudio) -> None:
-        """Of each model, the setting beside exact float32 on the CPU; after rates.
+        """Compare each model at this setting with exact float32 on the CPU; call after rates.
 
-        Nothing where the setting is just that; where audio was asked for, that is said.
+        Nothing is compared where the setting is the reference itself; the results say so if audio
+        was named.
         """
         if self.plan.precision == "exact" and self.results.setting["device_type"] == "cpu":
             if self.plan.audio:
@@ -215,7 +216,7 @@ class _Bench:
     def _compared(
         self, model: str, clips: Iterable[Wave], workers: Sequence[Measurable]
     ) -> FidelityCounts:
-        """Of all clips; empty where they cannot be compared, with a reason."""
+        """Counts over all clips; empty where they cannot be compared, and the results say why."""
         if not workers:
             return FidelityCounts()
         tested, reference = workers
@@ -237,15 +238,15 @@ class _Bench:
         )
 
     def rates(self, configs: Mapping[str, ModelConfig]) -> None:
-        """Rates of matrix products, then of each model beside them, in turns.
+        """Measure the rates of matrix products, then of each model, which take turns with them.
 
-        The setting of the whole run is that of the product's process. Raises ArgumentError where
-        not even that can compute, because of the device.
+        Takes the setting of the whole run from the product's process. Raises ArgumentError if not
+        even that process can compute on the device.
         """
         with ExitStack() as stack:
             try:
                 worker = stack.enter_context(self.start(self._spec("", "product")))
-            except CodecError as error:  # the line of the whole run: nothing else is said
+            except CodecError as error:  # nothing can be measured, so this ends the run
                 raise ArgumentError(str(error)) from error
             self.results.setting |= worker.setting
             products = {"float32": worker}
@@ -292,7 +293,10 @@ class _Bench:
     def _rounds(
         self, what: str, workers: Sequence[Measurable], workloads: Sequence[Workload]
     ) -> list[Round]:
-        """Prepared and alternated; nothing, and a reason in the results, where that fails."""
+        """Prepare the workers and let them take turns; none if that fails, and the results say why.
+
+        workloads: one for each worker.
+        """
         if not workers:
             return []
         try:
@@ -308,11 +312,11 @@ class _Bench:
 
     @contextmanager
     def _workers(self, *specs: TimedSpec) -> Iterator[list[Measurable]]:
-        """A worker for each system; none, and a reason in the results, where one cannot be had."""
+        """A worker for each system; none if one cannot start, and the results say why."""
         with ExitStack() as stack:
             workers: list[Measurable] = []
             starting = [self.start(spec) for spec in specs]
-            for spec, worker in zip(specs, starting):  # every one, so that every one ends
+            for spec, worker in zip(specs, starting):  # enter all of them, so that all are stopped
                 try:
                     workers.append(stack.enter_context(worker))
                 except Unavailable as error:
@@ -328,6 +332,6 @@ class _Bench:
 
     def _miss(self, what: str, error: Exception) -> None:
         missing = Missing(what, str(error))
-        if missing not in self.results.missing:  # a file is missing for one model as for another
+        if missing not in self.results.missing:  # an unusable file is met again with each model
             self.results.missing.append(missing)
             self.say(f"{what}: {error}")

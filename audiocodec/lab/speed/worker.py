@@ -1,6 +1,6 @@
-"""A process with one system in it, which works when it is told to and waits otherwise.
+"""A worker process that holds one system, and computes only on request.
 
-CUDA is waited for at the end of each turn.
+Each turn ends when CUDA has finished, too.
 """
 
 import platform
@@ -22,37 +22,37 @@ from audiocodec.lab.systems.base import Unavailable
 from audiocodec.lab.systems.catalogue import TIMED, class_of
 from audiocodec.lab.systems.workloads import Decodes, TimedSpec, TimedSystem, Work, Workload
 
-ROOFLINE = {  # what is timed beside codecs: a class in roofline.py for each
+ROOFLINE = {  # systems that are no codecs: a class in roofline.py for each
     "product": "Product",
     "product_bfloat16": "Product",
     "convolutions": "Convolutions",
 }
-WARM_UP_S = 1.0  # of audio, before the first turn on a CPU
+WARM_UP_S = 1.0  # seconds of audio before the first turn on a CPU
 
 
 class WorkerFailed(CodecError):
-    """A worker could not do what it was told; it may have ended."""
+    """A worker failed at a request; its process may have ended."""
 
 
 @dataclass(frozen=True)
 class Turn:
     """One run of a system."""
 
-    started: float  # seconds of a clock that all processes share
+    started: float  # seconds on a clock that all processes share
     ended: float
-    peak_mib: float | None  # of the process so far; of the device's memory on CUDA
+    peak_mib: float | None  # peak memory of the process so far; on CUDA, of the device
 
     @property
     def seconds(self) -> float:
-        """How long it took."""
+        """Its duration."""
         return self.ended - self.started
 
 
 class Worker:
-    """The parent's end. Use it in a with-block: the process ends with it."""
+    """A worker, seen from the parent. Use it in a with-block, whose end stops the process."""
 
     def __init__(self, spec: TimedSpec) -> None:
-        """Start the process; the with-block begins when its system is made."""
+        """Start the process; entering the with-block waits until its system is ready."""
         self.spec = spec
         context = _context()
         self._connection, theirs = context.Pipe()
@@ -62,7 +62,7 @@ class Worker:
         self.setting: dict[str, Any] = {}
 
     def __enter__(self) -> "Worker":
-        """Raises Unavailable where its system cannot run here, WorkerFailed."""
+        """Wait for the system. Raises Unavailable where it cannot run here, WorkerFailed."""
         try:
             self.setting = self._answer()
         except CodecError:
@@ -74,11 +74,11 @@ class Worker:
         self.close()
 
     def prepare(self, workload: Workload) -> None:
-        """Make the input and warm up. Raises WorkerFailed, for too large a workload as well."""
+        """Make the input and warm up. Raises WorkerFailed, also for too large a workload."""
         self._ask("prepare", workload)
 
     def take_turn(self) -> Turn:
-        """Run what was prepared, once. Raises WorkerFailed."""
+        """Run the prepared workload once. Raises WorkerFailed."""
         return self._ask("turn", None)
 
     def codes(self, samples: NDArray[np.float32]) -> Any:
@@ -91,11 +91,11 @@ class Worker:
 
     @property
     def is_alive(self) -> bool:
-        """Whether it can be asked again."""
+        """Whether the process still takes requests."""
         return self._process.is_alive()
 
     def close(self) -> None:
-        """End the process."""
+        """Stop the process."""
         self._connection.close()
         self._process.join(timeout=5)
         if self._process.is_alive():
@@ -115,7 +115,7 @@ class Worker:
         except (EOFError, OSError) as error:
             self._process.join(timeout=5)
             code = self._process.exitcode
-            hint = ", perhaps for want of memory" if code == -9 else ""
+            hint = ", perhaps out of memory" if code == -9 else ""
             raise WorkerFailed(f"its process ended with {code}{hint}") from error
         if kind == "unavailable":
             raise Unavailable(answer)
@@ -125,7 +125,7 @@ class Worker:
 
 
 def _context() -> SpawnContext | ForkServerContext:
-    """How processes start: on Linux as copies of one that has imported torch and done nothing."""
+    """How to start processes: on Linux, forked from one that has imported torch and no more."""
     if sys.platform != "linux":
         return get_context("spawn")
     context = get_context("forkserver")
@@ -136,8 +136,8 @@ def _context() -> SpawnContext | ForkServerContext:
 
 
 def _serve(connection: Connection, spec: TimedSpec) -> None:
-    """The worker's end: answer until the parent hangs up."""
-    warnings.simplefilter("ignore")  # other packages' own
+    """Answer requests in the worker process until the parent closes the connection."""
+    warnings.simplefilter("ignore")  # they come from other packages
     try:
         service = _Service(spec)
         connection.send(("ready", service.setting()))
@@ -145,7 +145,7 @@ def _serve(connection: Connection, spec: TimedSpec) -> None:
             what, about = connection.recv()
             try:
                 answer = getattr(service, what)(about)
-            except Exception as error:  # whatever it is, the others are still to be measured
+            except Exception as error:  # whatever it is, the other measurements go on
                 connection.send(("failed", _reason(error)))
             else:
                 connection.send(("done", answer))
@@ -158,7 +158,7 @@ def _serve(connection: Connection, spec: TimedSpec) -> None:
 
 
 def _made(spec: TimedSpec) -> TimedSystem:
-    """The system of a worker. Raises Unavailable, ModelError."""
+    """Make the system of a worker. Raises Unavailable, ModelError."""
     if spec.system in TIMED:
         system: TimedSystem = class_of(TIMED[spec.system]).for_timing(spec)
         return system
@@ -169,7 +169,7 @@ def _made(spec: TimedSpec) -> TimedSystem:
 
 
 class _Service:
-    """What a worker does when asked; a method for each question."""
+    """Answers a worker's requests; a method for each."""
 
     def __init__(self, spec: TimedSpec) -> None:
         import torch
@@ -183,7 +183,7 @@ class _Service:
         self._is_warm = False
 
     def setting(self) -> dict[str, Any]:
-        """What the figures depend on."""
+        """The circumstances on which the figures depend."""
         from audiocodec.engine.precision import computes_bfloat16, pick_device
 
         torch, device = self._torch, pick_device(self._spec.device)
@@ -200,13 +200,13 @@ class _Service:
 
     def prepare(self, workload: Workload) -> None:
         is_cuda = self._torch.cuda.is_initialized()
-        self._work = lambda: None  # lets go of the input before
+        self._work = lambda: None  # frees the previous input
         if not self._is_warm and not is_cuda:
             short = Workload(workload.operation, min(workload.audio_s, WARM_UP_S), workload.batch)
             self._system.prepare(short)()
             self._is_warm = True
         self._work = self._system.prepare(workload)
-        if is_cuda:  # chooses its kernels for each shape
+        if is_cuda:  # which chooses its kernels for each shape
             self._run()
 
     def turn(self, _: None) -> Turn:

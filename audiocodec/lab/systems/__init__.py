@@ -1,5 +1,5 @@
-"""The codecs that are evaluated and timed beside each other, one adapter for each.
+"""Adapters for the codecs that are evaluated and timed beside each other.
 
-To add one: a class in a file of its own, and a line in catalogue.py. base.py says what evaluation
-asks of it, workloads.py what a benchmark asks of it; one of the two is enough.
+To add a codec, write a class in a file of its own and add a line to catalogue.py. base.py says what
+evaluation asks of the class, workloads.py what benchmarks ask; one of the two is enough.
 """

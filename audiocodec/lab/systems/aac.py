@@ -6,12 +6,12 @@ from audiocodec.lab.systems.programs import FfmpegCodec
 
 
 class Aac(FfmpegCodec):
-    """AAC; the decoder takes the delay off by the container's edit list.
+    """AAC; the decoder removes the encoder's delay by the container's edit list.
 
-    The sample rates are, of 8, 16, 22.05, 32 and 44.1 kHz, those with the best ViSQOL over five
-    clips of speech, music and environment. A frame of 1024 samples has a least size: at 44.1 kHz
-    the encoder does not go below 17 kbps, at 16 kHz it comes down to 10. Of a file's rate the
-    container's table of frames makes 0.5 (at 16 kHz) to 1.4 kbps (at 44.1 kHz).
+    Each bit rate has that sample rate, of 8, 16, 22.05, 32 and 44.1 kHz, which gave the best ViSQOL
+    over five clips of speech, music and environment. A frame of 1024 samples has a minimum size, so
+    the encoder does not go below 17 kbps at 44.1 kHz, or 10 kbps at 16 kHz. The container's table
+    of frames takes 0.5 kbps (at 16 kHz) to 1.4 kbps (at 44.1 kHz) of the file's rate.
     """
 
     title, encoder, suffix = "AAC", "aac", ".m4a"

@@ -1,9 +1,9 @@
-"""All systems by name, and descriptions of them that other processes can be given.
+"""All systems by name, and descriptions of them that can be sent to other processes.
 
-`audiocodec evaluate --baselines` takes, separated by commas:
+`audiocodec evaluate --baselines` takes names separated by commas, such as:
 
-    opus  opus:8/12  opus-at:7.9  mp3:16/32  aac            bit rates asked for, in kbps
-    encodec  snac:FOLDER  dac:owner/name@1/9  codec:NAME    weights, and @ counts of codebooks
+    opus  opus:8/12  opus-at:7.9  mp3:16/32  aac            with requested bit rates in kbps
+    encodec  snac:FOLDER  dac:owner/name@1/9  codec:NAME    with weights, and @ counts of codebooks
 """
 
 from collections.abc import Iterable
@@ -19,12 +19,12 @@ OURS = "ours"  # this library in a benchmark
 
 @dataclass(frozen=True)
 class Entry:
-    """Where a system's class is and what the two commands call it; empty: not offered there."""
+    """A system: where its class is, and its names in evaluation and in benchmarks."""
 
-    home: str  # module.Class in this package, imported only when it is wanted
-    evaluated_as: str = ""
-    timed_as: str = ""
-    needs: str = ""  # what the argument has to say, where the name alone says too little
+    home: str  # module.Class in this package, imported only when it is used
+    evaluated_as: str = ""  # empty: not evaluated
+    timed_as: str = ""  # empty: not timed
+    needs: str = ""  # the argument that it cannot do without, with an example
 
 
 SYSTEMS = (
@@ -57,27 +57,27 @@ def class_of(entry: Entry) -> Any:
 
 @dataclass(frozen=True)
 class SystemSpec:
-    """A system to evaluate and what it is made of, as texts: equal, hashable, picklable."""
+    """A system to evaluate, described by text so that it can be compared, hashed and pickled."""
 
     kind: str  # a name in EVALUATED
-    argument: str = ""  # what stands after the colon; empty: the system's own choice
+    argument: str = ""  # the part after the colon; empty: the system's defaults
 
     def __str__(self) -> str:
         return f"{self.kind}:{self.argument}" if self.argument else self.kind
 
     def make(self) -> System:
-        """The system. Raises Unavailable where it cannot run, ArgumentError for its argument."""
+        """Make the system. Raises Unavailable if it cannot run, ArgumentError for its argument."""
         entry = EVALUATED[self.kind]
         if entry.needs and not self.argument:
-            raise ArgumentError(f"{self.kind} alone says too little: {entry.needs}")
+            raise ArgumentError(f"{self.kind} needs an argument: {entry.needs}")
         system: System = class_of(entry).from_argument(self.argument)
         return system
 
 
 def make_specs(text: str) -> list[SystemSpec]:
-    """Specifications from `name,name:argument,...`; makes no system yet.
+    """Parse `name,name:argument,...` without making any system.
 
-    Raises ArgumentError for a name that is not there, or one given twice.
+    Raises ArgumentError for an unknown name, or a system given twice.
     """
     specs: list[SystemSpec] = []
     for item in filter(None, (part.strip() for part in text.split(","))):
@@ -92,13 +92,13 @@ def make_specs(text: str) -> list[SystemSpec]:
 
 
 def model_spec(model: str, codebooks: Iterable[int] = ()) -> SystemSpec:
-    """A model of this library by name, folder or file; a few counts of codebooks by default."""
+    """A model of this library by name, folder or file; by default with a few codebook counts."""
     counts = "/".join(map(str, codebooks))
     return SystemSpec("codec", f"{model}@{counts}" if counts else model)
 
 
 def matched_opus(rates_kbps: Iterable[float]) -> SystemSpec | None:
-    """Opus at measured bit rates, to a tenth, as far as it reaches; None where it reaches none."""
+    """Opus matched to those bit rates that it can reach, rounded to 0.1; None if there are none."""
     from audiocodec.lab.systems.opus import reachable
 
     targets = reachable(round(rate, 1) for rate in rates_kbps)

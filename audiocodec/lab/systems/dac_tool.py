@@ -14,7 +14,7 @@ from audiocodec.weights.layouts import published_names
 
 
 class DacTool(WholePass):
-    """descript-audio-codec, as a user calls it: its weight norm is computed in every pass."""
+    """descript-audio-codec as users call it, which computes weight norm in every pass."""
 
     timed_title = "descript-audio-codec"
     operations = TENSORS + FILES
@@ -46,7 +46,7 @@ class DacTool(WholePass):
         return self.network.decode(self.network.quantizer.from_codes(codes)[0])
 
     def prepare(self, workload: Workload) -> Work:
-        """See TimedSystem. Files are cut into windows of a second, its compress()'s own default."""
+        """See TimedSystem. Files are coded in windows of one second, the default of compress()."""
         if workload.operation not in FILES:
             return super().prepare(workload)
         source = noise_file(self.spec.folder, self.config.sample_rate, workload.audio_s)
@@ -58,7 +58,7 @@ class DacTool(WholePass):
 
 
 def _with_weight_norm(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Convolutions as magnitude and direction, as descript-audio-codec stores them."""
+    """Split weights into magnitude and direction, as descript-audio-codec stores them."""
     result = {}
     for key, tensor in state.items():
         if key.endswith(".weight") and "codebook" not in key:

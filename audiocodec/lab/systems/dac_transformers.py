@@ -37,10 +37,10 @@ WEIGHTS = "descript/dac_44khz"
 class DacTransformers(NeuralCodec):
     """DacModel with some of its codebooks.
 
-    No file format: the bytes are those of the packed codes. The level is not adjusted before
-    encoding, as DacModel does not either. The models at 16 and 24 kHz come out 8 samples early:
-    see SI-SDR aligned. The same weights in this library, with both: Ours. Timed with the weights of
-    our model.
+    It has no file format, so its bytes are those of the packed codes. The level is not adjusted
+    before encoding, as DacModel does not do so. The output of the models at 16 and 24 kHz is 8
+    samples early, which SI-SDR aligned corrects. `Ours` runs the same weights with files and level
+    adjustment. Benchmarks give it the weights of our model.
     """
 
     timed_title = "DacModel of transformers"
@@ -48,7 +48,10 @@ class DacTransformers(NeuralCodec):
     def __init__(
         self, model: Any, name: str, codebooks: tuple[int, ...] = (), device: str = "cpu"
     ) -> None:
-        """codebooks: counts, a few from one to all by default. Raises ArgumentError for others."""
+        """codebooks: the counts to run; by default a few from one to all.
+
+        Raises ArgumentError for a count that the model does not have.
+        """
         self.device = pick_device(device)
         self._model: Any = model.eval().to(self.device)
         config = model.config
@@ -70,7 +73,7 @@ class DacTransformers(NeuralCodec):
 
     @classmethod
     def from_argument(cls, argument: str) -> "DacTransformers":
-        """See System; weights, then perhaps @ and counts of codebooks."""
+        """See System; the argument is WEIGHTS@COUNTS of codebooks, each part optional."""
         weights, codebooks = weights_and_counts(argument)
         return cls.pretrained(weights or WEIGHTS, codebooks)
 
@@ -87,7 +90,7 @@ class DacTransformers(NeuralCodec):
         return codebooks_setting(n, self._bits, config.sampling_rate / config.hop_length)
 
     def encode(self, audio: Tensor, setting: Setting) -> Any:
-        """See NeuralCodec; the last frame is filled with zeros."""
+        """See NeuralCodec; zeros fill up the last frame."""
         wav = F.pad(audio, (0, -audio.shape[-1] % self._model.config.hop_length))
         return self._model.encode(wav, n_quantizers=setting.codebooks).audio_codes
 
@@ -114,7 +117,7 @@ class DacTransformers(NeuralCodec):
         return bytes_per_second(self._config(), operation)
 
     def prepare(self, workload: Workload) -> Work:
-        """See TimedSystem; decodes random codes, so that nothing is encoded first."""
+        """See TimedSystem; decoding takes random codes, so that nothing need be encoded first."""
         if workload.operation != "decode":
             return super().prepare(workload)
         each = self.bytes_per_second(workload.operation)

@@ -1,4 +1,4 @@
-"""EnCodec (arXiv 2210.13438), as transformers has it."""
+"""EnCodec (arXiv 2210.13438) in transformers."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from audiocodec.lab.systems.neural import (
 from audiocodec.lab.systems.workloads import TimedSpec
 
 WEIGHTS = "facebook/encodec_24khz"
-BITS_OF_A_SCALE = 32  # the model at 48 kHz keeps a level for each chunk
+BITS_OF_A_SCALE = 32  # the model at 48 kHz stores a level for each chunk
 SHAPE_48KHZ: dict[str, Any] = {  # config.json of facebook/encodec_48khz
     "sampling_rate": 48000,
     "audio_channels": 2,
@@ -35,10 +35,10 @@ TIMED_KBPS = 6.0  # 4 codebooks of 10 bits, for both channels
 class Encodec(NeuralCodec):
     """EnCodec at each of its bandwidths.
 
-    No file format: the bytes are those of the packed codes, without the entropy coder of the
-    paper. A stereo model (48 kHz) gets the clip on both channels and the mean of what it gives
-    counts; its bits are those of a stereo signal. Timed is the model at 48 kHz, in chunks of a
-    second.
+    It has no file format, so its bytes are those of the packed codes, without the paper's entropy
+    coder. A stereo model (48 kHz) receives the clip on both channels, and its output is averaged
+    over them; its bits are those of a stereo signal. Benchmarks run the model at 48 kHz, in chunks
+    of one second.
     """
 
     timed_title = "EnCodec 48 kHz, stereo"
@@ -89,7 +89,7 @@ class Encodec(NeuralCodec):
         return [state.audio_codes]
 
     def packed(self, state: Any) -> PackedCodes:
-        """See NeuralCodec; the codes of overlapping chunks one after the other."""
+        """See NeuralCodec; joins the codes of overlapping chunks one after the other."""
         codes = torch.cat(list(state.audio_codes[:, 0]), dim=-1)  # (n_codebooks, frames)
         codes = codes[:, : codes.shape[-1] - state.last_frame_pad_length]
         n_scales = sum(scale is not None for scale in state.audio_scales)

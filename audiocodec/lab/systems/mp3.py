@@ -6,10 +6,10 @@ from audiocodec.lab.systems.programs import FfmpegCodec
 
 
 class Mp3(FfmpegCodec):
-    """MP3 without tags but LAME's own, by which the decoder takes the delay and the padding off.
+    """MP3 with no tag but LAME's own, by which the decoder removes delay and padding.
 
-    The sample rates are those that lame 3.100 itself chooses for mono (`lame -m m -b KBPS`).
-    ffmpeg alone would keep 44.1 kHz and silently make 32 kbps, the least of MPEG-1 layer III.
+    The sample rates are those that lame 3.100 chooses for mono (`lame -m m -b KBPS`). ffmpeg alone
+    would keep 44.1 kHz and silently write 32 kbps, the minimum of MPEG-1 layer III.
     """
 
     title, encoder, suffix = "MP3", "libmp3lame", ".mp3"

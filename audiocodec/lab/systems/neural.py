@@ -1,7 +1,7 @@
-"""What neural codecs share: fetching, a hash of the weights, and the road through a network.
+"""What neural codecs share: loading, a hash of their weights, and the way through the network.
 
-Evaluated, they run on the CPU, in float32, on the threads that torch has been given. Timed, they
-have seeded weights and take batches; samples and codes come from the CPU and go back there.
+In evaluation they run on the CPU, in float32, with torch's number of threads. In benchmarks they
+have seeded weights and take batches, which come from the CPU and return there.
 """
 
 import hashlib
@@ -33,16 +33,16 @@ Model = TypeVar("Model")
 
 @dataclass(frozen=True)
 class PackedCodes:
-    """The codes of a clip, as a file would hold them."""
+    """The codes of a clip as a file would hold them."""
 
-    n_bits: int  # without gaps, and of all else that decoding needs
+    n_bits: int  # of the codes without gaps, and of all else that decoding needs
     codes: NDArray[np.integer] | None  # (n_codebooks, frames); None: no such array
 
 
 class NeuralCodec(ABC):
-    """A network without a file format: its bytes are those of the packed codes.
+    """A network without a file format, whose bytes are those of the packed codes.
 
-    So there is no header, no length, no gain in them, as there is in a file; a few bytes a clip.
+    They lack the header, length and gain that a file has, a few bytes per clip.
     """
 
     name: str
@@ -50,7 +50,7 @@ class NeuralCodec(ABC):
     settings: tuple[Setting, ...]
     codebook_size: int
     sample_rate: int  # of the network
-    channels = 1  # that it takes
+    channels = 1  # of its input
     device = torch.device("cpu")
     in_programs = False
     timed_title: str
@@ -68,23 +68,26 @@ class NeuralCodec(ABC):
 
     @abstractmethod
     def encode(self, audio: Tensor, setting: Setting) -> Any:
-        """What decode() takes, of audio (batch, channels, n_samples) at the network's rate."""
+        """Encode audio (batch, channels, n_samples) at the network's rate into a state for decode.
+
+        setting: one of `settings`.
+        """
 
     @abstractmethod
     def decode(self, state: Any) -> Tensor:
-        """Audio (batch, channels, n_samples or a few more) at the network's rate."""
+        """Decode to audio (batch, channels, n_samples or a few more) at the network's rate."""
 
     @abstractmethod
     def codes_in(self, state: Any) -> Sequence[Tensor]:
-        """The codes in what encode() gave, in as many tensors as it has."""
+        """The tensors of codes in a state from encode()."""
 
     @abstractmethod
     def packed(self, state: Any) -> PackedCodes:
-        """What a file would hold of one clip."""
+        """The packed codes in the state of a single clip."""
 
     @torch.inference_mode()
     def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
-        """Encode and decode mono audio (n_samples,); resampling counts in the seconds."""
+        """Encode and decode mono audio (n_samples,); the times include resampling."""
         start = perf_counter()
         wav = np.ascontiguousarray(at_rate(audio, sample_rate, self.sample_rate))
         state = self.encode(torch.from_numpy(wav).expand(1, self.channels, -1), setting)
@@ -109,16 +112,16 @@ class NeuralCodec(ABC):
         return lambda: self.decode(state).cpu()
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """None: another codec than ours."""
+        """None, as its codes do not mean what ours mean."""
         return None
 
     @property
     def timed_setting(self) -> Setting:
-        """The setting of a benchmark: all codebooks, unless a subclass says otherwise."""
+        """The setting in benchmarks: all codebooks, unless a subclass says otherwise."""
         return self.settings[-1]
 
     def bytes_per_second(self, operation: str) -> float:
-        """About what it holds at once for each second of audio; 0: does not grow with it."""
+        """Approximate bytes held at once per second of audio; 0 if they do not grow with it."""
         return 0.0
 
     def _encoded_on_cpu(self, wav: Tensor) -> list[Tensor]:
@@ -127,9 +130,9 @@ class NeuralCodec(ABC):
 
 
 def weights_of(source: str, load: Callable[[bool], Model]) -> Model:
-    """Load from a folder or a hub repository; from the hub's cache first, to ask no network.
+    """Load a model from a folder, the hub's cache or the hub, the network last.
 
-    load: takes whether only what is on this disk may be used.
+    load: loads the model; its argument says whether it may use only what is on this disk.
     Raises Unavailable, naming the source and the reason.
     """
     try:
@@ -137,27 +140,27 @@ def weights_of(source: str, load: Callable[[bool], Model]) -> Model:
             return load(True)
         try:
             return load(True)
-        except Exception:  # not in the cache, or a part of it only
+        except Exception:  # the cache does not hold it, or only parts of it
             return load(False)
-    # Packages raise their own errors for weights that are missing, cut, or of another model;
-    # whichever it is, this system cannot run.
+    # Packages raise errors of their own for weights that are missing, cut off or of another model;
+    # in each case this system cannot run.
     except Exception as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise Unavailable(
-            f"{source}: its weights cannot be had ({reason}); connect once, or give a folder"
+            f"{source}: its weights cannot be loaded ({reason}); connect once, or give a folder"
         ) from error
 
 
 def from_transformers(model_class: str, source: str) -> Any:
-    """A model of transformers, ready to run. Raises Unavailable."""
+    """Load a model of transformers, ready to run. Raises Unavailable."""
     transformers = package("transformers")
 
     def load(on_disk: bool) -> Any:
-        transformers.logging.disable_progress_bar()  # there is one for the whole evaluation
+        transformers.logging.disable_progress_bar()  # the whole evaluation has one already
         model, notes = getattr(transformers, model_class).from_pretrained(
             source, local_files_only=on_disk, output_loading_info=True
         )
-        # transformers fills what is missing with random numbers
+        # transformers would fill missing weights with random numbers
         if missing := set(notes["missing_keys"]) & {name for name, _ in model.named_parameters()}:
             raise ValueError(f"no {min(missing)} of a {model_class} there")
         return model.eval().to(torch.float32)
@@ -166,7 +169,7 @@ def from_transformers(model_class: str, source: str) -> Any:
 
 
 def fingerprint(model: nn.Module) -> str:
-    """32 hex characters that name all weights: names, shapes and values."""
+    """32 hex characters that identify all weights by name, type, shape and value."""
     digest = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         values = tensor.detach().cpu().contiguous()
@@ -176,11 +179,11 @@ def fingerprint(model: nn.Module) -> str:
 
 
 def spread(n_codebooks: int) -> tuple[int, ...]:
-    """Counts that show a curve: one, a third, two thirds and all of the codebooks."""
+    """Counts for a rate-distortion curve: one, a third, two thirds and all of the codebooks."""
     thirds = {1, *(-(-n_codebooks * k // 3) for k in (1, 2, 3))}
     return tuple(sorted(thirds))
 
 
 def named(name: str, source: str, default: str) -> str:
-    """What tables call a system: by its name, with that of the weights where they are others."""
+    """A system's name in tables, with the weights' name unless they are the default ones."""
     return name if source == default else f"{name} {Path(source).name}"

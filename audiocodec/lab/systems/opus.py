@@ -1,4 +1,4 @@
-"""Opus (RFC 6716) at asked bit rates, and at the measured bit rates of another system."""
+"""Opus (RFC 6716) at requested bit rates, and at the measured bit rates of another system."""
 
 import shutil
 from collections.abc import Callable, Iterable
@@ -12,8 +12,8 @@ from audiocodec.lab.systems.base import DecodedClip, Setting, Unavailable, measu
 from audiocodec.lab.systems.programs import SOURCE, TARGET, EncodedFile, ProgramCodec, Road
 
 ASKED_KBPS = (6.0, 8.0, 10.0, 12.0, 16.0, 20.0, 24.0)
-LOWEST_KBPS, HIGHEST_KBPS = 6.0, 256.0  # that opusenc takes for one channel
-RATE = 48000  # Opus knows no other
+LOWEST_KBPS, HIGHEST_KBPS = 6.0, 256.0  # the range of opusenc for one channel
+RATE = 48000  # the only sample rate of Opus
 TOLERANCE = 0.02  # between a file's bit rate and the target
 TRIES = 6
 TO_OPUS = ("opusenc", "--quiet", "--padding", "0", "--discard-comments", "--bitrate")
@@ -21,10 +21,13 @@ FROM_OPUS = ("opusdec", "--quiet", "--float", "--rate", str(RATE), SOURCE, TARGE
 
 
 class Opus(ProgramCodec):
-    """Opus at asked bit rates, variable as its default is: files come out near, not at them."""
+    """Opus at requested bit rates; they vary, its default, so files only come close to them."""
 
     def __init__(self, kbps: tuple[float, ...] = ()) -> None:
-        """kbps: ASKED_KBPS by default. Raises ArgumentError beyond what Opus takes, Unavailable."""
+        """kbps: ASKED_KBPS by default.
+
+        Raises ArgumentError for a rate outside the range of Opus, and Unavailable.
+        """
         kbps = kbps or ASKED_KBPS
         for asked in kbps:
             if not LOWEST_KBPS <= asked <= HIGHEST_KBPS:
@@ -36,19 +39,19 @@ class Opus(ProgramCodec):
 
     @classmethod
     def from_argument(cls, argument: str) -> "Opus":
-        """See System; bit rates to ask for, in kbps."""
+        """See System; the argument lists bit rates to request, in kbps."""
         return cls(rates_in(argument))
 
 
 class MatchedOpus:
     """Opus at given measured bit rates, for a fair comparison at equal rates.
 
-    Asked for 6 kbps, Opus makes files of 4.6 to 7.4 kbps, as a clip is easy or hard; a model with
-    so many codebooks makes the same rate of every clip. At equal asked rates one of the two has
-    more bits. So for each clip the rate to ask for is searched until the file's bit rate is within
-    2 % of the target. Opus changes its way of coding near 9 and 10 kbps, where the file's rate
-    jumps by up to a third, and hard clips do not come down to 6 kbps: of at most 6 tries the
-    nearest counts, and its seconds.
+    Asked for 6 kbps, Opus writes files of 4.6 to 7.4 kbps, depending on how hard the clip is, while
+    a model with a given number of codebooks has the same rate for every clip. At equal requested
+    rates, one of the two would have more bits. So for each clip a search finds the rate to request
+    that brings the file within 2 % of the target. Near 9 and 10 kbps Opus changes its coding mode,
+    where the file's rate jumps by up to a third, and hard clips never get as low as 6 kbps.
+    Therefore the nearest of at most 6 tries counts, with its time.
     """
 
     name = "Opus, matched"
@@ -68,16 +71,14 @@ class MatchedOpus:
 
     @classmethod
     def from_argument(cls, argument: str) -> "MatchedOpus":
-        """See System; measured bit rates to match, in kbps."""
+        """See System; the argument lists measured bit rates to match, in kbps."""
         return cls(rates_in(argument))
 
     def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
-        """Encode mono audio (n_samples,) until the rate is right, and decode that."""
+        """Encode mono audio (n_samples,) until the rate is right, then decode that file."""
         target = setting.nominal_kbps
         with TemporaryDirectory() as folder:
-            tried: dict[
-                float, tuple[float, EncodedFile]
-            ] = {}  # measured and file, by what was asked
+            tried: dict[float, tuple[float, EncodedFile]] = {}  # measured rate and file, by request
             asked = target
             while len(tried) < TRIES and asked not in tried:
                 road = self._road(asked)
@@ -91,11 +92,12 @@ class MatchedOpus:
 
 
 def next_asked(measured: dict[float, float], target: float) -> float:
-    """The rate to ask for next, by the measured kbps of what was asked; all in kbps.
+    """The rate to request next, from the measured rates by requested rate; all in kbps.
 
-    The secant between the nearest rates on both sides, kept off its ends so that a jump between
-    them is halved too. While one side is missing, in proportion from the outermost: rates that lie
-    close together give the same file. Within what Opus takes.
+    Between the nearest requests on both sides of the target it takes a secant step, kept away from
+    the ends so that an interval with a jump in it shrinks too. While all rates lie on one side, it
+    scales the outermost request, since requests that are close together give the same file. The
+    result is within the range of Opus.
     """
     below = max((a for a, m in measured.items() if m <= target), default=None)
     above = min((a for a, m in measured.items() if m > target), default=None)
@@ -107,14 +109,14 @@ def next_asked(measured: dict[float, float], target: float) -> float:
 
 
 def reachable(targets_kbps: Iterable[float]) -> tuple[float, ...]:
-    """Those of some bit rates that Opus can be matched to, lowest first."""
+    """Those of the bit rates (kbps) that Opus can be matched to, lowest first."""
     return tuple(sorted(t for t in set(targets_kbps) if LOWEST_KBPS <= t <= HIGHEST_KBPS))
 
 
 def _found() -> tuple[str, Callable[[float], Road]]:
-    """The version of the encoder that is here and its road at some kbps. Raises Unavailable.
+    """The installed encoder's version, and the function from kbps to its Road.
 
-    The reference programs, else ffmpeg with the same library.
+    Prefers the reference programs to ffmpeg with the same library. Raises Unavailable.
     """
     if shutil.which("opusenc") and shutil.which("opusdec"):
         return programs.first_line("opusenc", "--version", "opus-tools"), _through_tools

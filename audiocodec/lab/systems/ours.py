@@ -1,4 +1,4 @@
-"""Any model of this library, through real .dac files."""
+"""Any model of this library, by way of real .dac files."""
 
 import hashlib
 import json
@@ -38,7 +38,7 @@ from audiocodec.lab.systems.workloads import (
 
 
 class Ours:
-    """A Codec with some of its codebooks; to a file and back as people do."""
+    """A Codec with some of its codebooks, which writes and reads files as users do."""
 
     in_programs = False
     timed_title = "audiocodec"
@@ -51,7 +51,8 @@ class Ours:
         name: str | None = None,
         folder: str = "",
     ) -> None:
-        """codebooks: counts, a few from one to all by default. folder: of a benchmark's files.
+        """codebooks: the counts to run; by default a few from one to all.
+        folder: for the files of a benchmark.
 
         Raises ArgumentError for a count that the model does not have.
         """
@@ -70,9 +71,9 @@ class Ours:
 
     @classmethod
     def named(cls, name_or_path: str, codebooks: tuple[int, ...] = ()) -> "Ours":
-        """Load a model, on the CPU as all systems. codebooks: a few from one to all by default.
+        """Load a model on the CPU, where all systems run. codebooks: see __init__.
 
-        Raises Unavailable where its weights cannot be had.
+        Raises Unavailable if its weights cannot be loaded.
         """
         try:
             codec = Codec.from_pretrained(name_or_path, device="cpu")
@@ -82,7 +83,7 @@ class Ours:
 
     @classmethod
     def from_argument(cls, argument: str) -> "Ours":
-        """See System; a model, then perhaps @ and counts of codebooks."""
+        """See System; the argument is MODEL@COUNTS of codebooks, the counts optional."""
         return cls.named(*weights_and_counts(argument))
 
     @classmethod
@@ -93,7 +94,7 @@ class Ours:
     def run(self, audio: Samples, sample_rate: int, setting: Setting) -> DecodedClip:
         """Compress mono audio (n_samples,) to a file and decompress it.
 
-        A model of another rate resamples on its own, within the seconds.
+        If the model has another sample rate, the times include its resampling.
         """
         with TemporaryDirectory() as folder:
             path = Path(folder) / "clip.dac"
@@ -150,7 +151,7 @@ class Ours:
 
 
 def _identity(codec: Codec) -> str:
-    """Name, settings and all weights: Codec.fingerprint leaves out the convolutions."""
+    """Name, settings and a hash of all weights; Codec.fingerprint leaves out the convolutions."""
     config = json.dumps([codec.config.to_dict(), codec.precision.name], sort_keys=True)
     settings = hashlib.sha256(config.encode()).hexdigest()[:8]
     return f"{codec.name}, {settings}-{fingerprint(codec.model)}"

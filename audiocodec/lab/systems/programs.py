@@ -1,7 +1,7 @@
-"""Codecs that are other programs: a clip as a WAV file, a command, a file, a command, a WAV file.
+"""Codecs that are other programs: one command encodes a WAV file, another decodes to a WAV file.
 
-The seconds of a program hold its start, the WAV files (32-bit float) and the resampling to the rate
-that it works at, which is done here so that all come back in place. Programs never see a shell.
+The times include the program's start, the WAV files (32-bit float) and the resampling to its sample
+rate, which is done here so that all clips stay aligned. Commands are never passed to a shell.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from audiocodec.errors import ArgumentError, CodecError
 from audiocodec.lab.measures.signals import Samples, at_rate
 from audiocodec.lab.systems.base import DecodedClip, Setting, Unavailable, fitted, rates_in
 
-SOURCE, TARGET = "{source}", "{target}"  # stand for file names in a command
+SOURCE, TARGET = "{source}", "{target}"  # placeholders for file names in a command
 TIMEOUT_S = 300.0
 FFMPEG = ("ffmpeg", "-nostdin", "-v", "error", "-y", "-threads", "1", "-i", SOURCE, "-threads", "1")
 FROM_FFMPEG = (*FFMPEG, "-c:a", "pcm_f32le", TARGET)  # to a WAV file
@@ -27,17 +27,17 @@ FROM_FFMPEG = (*FFMPEG, "-c:a", "pcm_f32le", TARGET)  # to a WAV file
 
 @dataclass(frozen=True)
 class Road:
-    """How a program makes a file of a WAV file, and a WAV file of that."""
+    """The commands that turn a WAV file into a compressed file and back."""
 
-    rate: int  # samples per second of both WAV files
-    suffix: str  # of the file between them: ".mp3"
-    encode: tuple[str, ...]  # a command with SOURCE and TARGET in it
+    rate: int  # sample rate of both WAV files
+    suffix: str  # of the compressed file: ".mp3"
+    encode: tuple[str, ...]  # a command with the placeholders SOURCE and TARGET
     decode: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class EncodedFile:
-    """A file that a program made."""
+    """A compressed file that a program wrote."""
 
     path: Path
     n_bytes: int
@@ -45,13 +45,13 @@ class EncodedFile:
 
 
 class ProgramCodec:
-    """A System that is another program, with a road for each bit rate that is asked of it."""
+    """A System that runs another program, with a Road for each requested bit rate."""
 
     codebook_size = 0
     in_programs = True
 
     def __init__(self, name: str, identity: str, roads: Mapping[float, Road]) -> None:
-        """roads: by the asked kbps, which label the settings."""
+        """roads: by requested kbps, which name the settings."""
         self.name, self.identity = name, identity
         self._roads = {Setting(f"{kbps:g} kbps", kbps): roads[kbps] for kbps in sorted(roads)}
         self.settings = tuple(self._roads)
@@ -65,13 +65,13 @@ class ProgramCodec:
 
 
 class FfmpegCodec(ProgramCodec):
-    """A ProgramCodec that is an encoder of ffmpeg: a subclass names it and its rates."""
+    """A ProgramCodec that runs an encoder of ffmpeg; a subclass names the encoder and its rates."""
 
     title: str  # in tables
-    encoder: str  # as ffmpeg calls it
+    encoder: str  # its name in ffmpeg
     suffix: str
-    asked_kbps: tuple[float, ...]  # by default
-    rate_of_kbps: ClassVar[Mapping[float, int]]  # samples per second to encode, by what is asked
+    asked_kbps: tuple[float, ...]  # requested by default
+    rate_of_kbps: ClassVar[Mapping[float, int]]  # sample rate by requested kbps
 
     def __init__(self, kbps: tuple[float, ...] = ()) -> None:
         """Raises ArgumentError for kbps that are not in rate_of_kbps, Unavailable."""
@@ -84,7 +84,7 @@ class FfmpegCodec(ProgramCodec):
 
     @classmethod
     def from_argument(cls, argument: str) -> "FfmpegCodec":
-        """See System; bit rates to ask for, in kbps."""
+        """See System; the argument lists bit rates to request, in kbps."""
         return cls(rates_in(argument))
 
     def _road(self, kbps: float) -> Road:
@@ -95,7 +95,7 @@ class FfmpegCodec(ProgramCodec):
 def encode(
     road: Road, audio: Samples, sample_rate: int, folder: Path, name: str = "clip"
 ) -> EncodedFile:
-    """Make a file of mono audio (n_samples,) in a folder; a name of its own keeps it apart."""
+    """Encode mono audio (n_samples,) to a file in a folder. name: of the file, without ending."""
     wav, path = folder / f"{name}.wav", folder / f"{name}{road.suffix}"
     start = perf_counter()
     sf.write(wav, at_rate(audio, sample_rate, road.rate), road.rate, subtype="FLOAT")
@@ -104,7 +104,7 @@ def encode(
 
 
 def decode(road: Road, encoded: EncodedFile, n_samples: int, sample_rate: int) -> DecodedClip:
-    """Take a file back to n_samples at a rate."""
+    """Decode a file to n_samples at sample_rate."""
     wav = encoded.path.with_suffix(".decoded.wav")
     start = perf_counter()
     run(_filled(road.decode, encoded.path, wav))
@@ -114,10 +114,10 @@ def decode(road: Road, encoded: EncodedFile, n_samples: int, sample_rate: int) -
 
 
 def run(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
-    """Run a program to its end; what it printed.
+    """Run a program and return what it printed.
 
-    Raises Unavailable where there is none of that name, CodecError with the last line of its
-    complaint where it fails, or where it is not done in time.
+    Raises Unavailable if it cannot be started, CodecError if it fails, with the last line of its
+    error output, or if it takes longer than timeout_s.
     """
     program = command[0]
     try:
@@ -140,7 +140,7 @@ def run(command: Sequence[str], timeout_s: float = TIMEOUT_S) -> str:
 
 
 def first_line(program: str, option: str, package: str) -> str:
-    """The line with the version of a program. Raises Unavailable that names the package."""
+    """The first line of a program's version text. Raises Unavailable that names the package."""
     if shutil.which(program) is None:
         raise Unavailable(f"{program} is missing: install {package}")
     lines = run((program, option)).strip().splitlines()
@@ -157,7 +157,7 @@ def ffmpeg_with(encoder: str) -> str:
 
 
 def to_ffmpeg(encoder: str, kbps: float) -> tuple[str, ...]:
-    """A command that encodes and writes no tags, not even its own name."""
+    """A command that encodes without any tags, not even ffmpeg's own name."""
     bits = str(round(1000 * kbps))
     return (*FFMPEG, "-c:a", encoder, "-b:a", bits, "-map_metadata", "-1", "-bitexact", TARGET)
 

@@ -1,8 +1,8 @@
-"""The published codec computed in the ordinary way: whole signals, one layer after the other.
+"""The published codec computed in the ordinary way: whole signals, layer by layer.
 
-What descript-audio-codec 1.0.0 computes in its encode() and decode(), weight norm removed, written
-on its own: it must stay as it is while audiocodec.model gets faster. Modules have the published
-names. It has the published alignment, so odd strides lose a sample.
+Computes what encode() and decode() of descript-audio-codec 1.0.0 compute, with weight norm removed.
+It shares no code with audiocodec.model, so that it stays as it is while that gets faster. Modules
+have the published names; the alignment is the published one, so odd strides lose a sample.
 Shapes: B batch, C channels, T time steps or frames.
 """
 
@@ -40,10 +40,10 @@ from audiocodec.weights.layouts import published_names
 
 
 class PlainSnake(nn.Module):
-    """Five steps over memory.
+    """Snake in five passes over memory.
 
-    The published one is TorchScript, which fuses nothing on a CPU but does on CUDA: there only
-    descript-audio-codec itself is a fair measure.
+    The published one is TorchScript, which fuses them on CUDA but not on a CPU; so on CUDA, only
+    descript-audio-codec itself is a fair comparison.
     """
 
     def __init__(self, channels: int) -> None:
@@ -56,7 +56,7 @@ class PlainSnake(nn.Module):
 
 
 class PlainUnit(nn.Module):
-    """A residual unit; without padding the way around is cut to what is left."""
+    """A residual unit; without padding, the skip connection is cropped to the block's output."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -73,19 +73,19 @@ class PlainUnit(nn.Module):
 
 
 class PlainStage(nn.Module):
-    """A row of layers under the published name."""
+    """A sequence of layers under the published name."""
 
     def __init__(self, layers: Iterable[nn.Module]) -> None:
         super().__init__()
         self.block = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One after the other."""
+        """(B, C, T) -> what the last layer returns"""
         return self.block(x)
 
 
 class PlainQuantizer(nn.Module):
-    """One codebook, searched by the published formula for the distance."""
+    """One codebook, searched with the published distance formula."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class PlainQuantizer(nn.Module):
         self.codebook = nn.Embedding.from_pretrained(table)
 
     def codes(self, residual: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, D, T) -> codes (B, T) and what they stand for (B, D, T)."""
+        """Residual (B, D, T), D latent channels -> codes (B, T) and quantized latents (B, D, T)."""
         projected = self.in_proj(residual)
         vectors = F.normalize(projected.transpose(1, 2).reshape(-1, projected.shape[1]))
         entries = F.normalize(self.codebook.weight)
@@ -110,7 +110,7 @@ class PlainQuantizer(nn.Module):
 
 
 class PlainDac(nn.Module):
-    """The networks. Raises ModelError for a configuration that cannot be."""
+    """Encoder, quantizer and decoder."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -129,7 +129,7 @@ class PlainDac(nn.Module):
 
     @classmethod
     def like(cls, model: DAC) -> "PlainDac":
-        """With the weights of a model of this library."""
+        """Make one with the weights of a model of this library."""
         with torch.device("meta"):
             plain = cls(model.config)
         names = {ours: theirs for theirs, ours in published_names(model.config).items()}
@@ -142,7 +142,10 @@ class PlainDac(nn.Module):
             layer.padding = padding if on else (0,)
 
     def encode(self, audio: Tensor) -> Tensor:
-        """Samples (B, 1, T), of whole hops where padding is on -> codes (B, N, frames)."""
+        """Samples (B, 1, T) -> codes (B, N, frames) of N codebooks.
+
+        T is a multiple of the hop if padding is on.
+        """
         residual, codes = self.encoder(audio), []
         for stage in self.quantizer.quantizers:
             found, part = stage.codes(residual)
@@ -151,14 +154,14 @@ class PlainDac(nn.Module):
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, N, frames) -> samples (B, 1, T)."""
+        """Codes (B, N, frames) of N codebooks -> samples (B, 1, T)."""
         stages = self.quantizer.quantizers
         parts = (s.out_proj(s.codebook(c).transpose(1, 2)) for s, c in zip(stages, codes.unbind(1)))
         return self.decoder.model(sum(parts))
 
 
 class Windows:
-    """How the published tool cuts a signal: each window without padding, none looking past it."""
+    """Cuts signals as the published tool does: windows coded one by one, without padding."""
 
     def __init__(self, config: ModelConfig, window_s: float = 1.0) -> None:
         network = [*encoder_layers(config), *decoder_layers(config)]
@@ -177,7 +180,7 @@ class Windows:
 
 
 class Published(WholePass):
-    """The published forward pass, weight norm removed."""
+    """The published forward pass with weight norm removed."""
 
     timed_title = "published forward pass"
 
@@ -195,11 +198,12 @@ class Published(WholePass):
 
 
 class StandIn(Published):
-    """A stand-in for compress and decompress of descript-audio-codec, where that is missing.
+    """Stands in for compress and decompress of descript-audio-codec, where that is not installed.
 
-    The same steps: the whole file into memory, its loudness, windows of a second with padding off
-    in every layer, one after the other; and back, with the loudness of the result measured. It
-    makes the same codes. It is a little faster: no weight norm, our loudness meter, a plain array.
+    It takes the same steps and makes the same codes: it reads the whole file, measures its
+    loudness and encodes windows of one second, one by one, with padding off in every layer;
+    decompressing measures the loudness of the result, too. It is a little faster, because it has
+    no weight norm, uses our loudness meter and stores a plain array.
     """
 
     timed_title = "stand-in for descript-audio-codec"
@@ -225,7 +229,7 @@ class StandIn(Published):
         raise refuse(workload, self.timed_title)
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """None: its windows have frames of their own."""
+        """None, as its windows change the codes."""
         return None
 
     def _codes_of(self, workload: Workload, padded: bool) -> np.ndarray:
@@ -259,7 +263,7 @@ class StandIn(Published):
 
 
 def renamed(state: dict[str, Tensor], names: dict[str, str]) -> dict[str, Tensor]:
-    """Parameters under other module names."""
+    """The parameters in `state` with their module names replaced; names: from old to new."""
     split = (key.rpartition(".") for key in state)
     return {f"{names[module]}.{part}": state[f"{module}.{part}"] for module, _, part in split}
 

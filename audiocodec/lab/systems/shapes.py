@@ -1,7 +1,7 @@
-"""The convolutions of a codec, from its configuration alone, and how much they compute.
+"""The convolutions of a codec, derived from its configuration, and how much they compute.
 
-Counted: two floating-point operations for each product of a weight and a sample, as in the figures
-that are published for matrix products. Not counted: activations, biases, the codebook search.
+Each product of a weight and a sample counts as two floating-point operations, as in the figures
+published for matrix products. Activations, biases and the codebook search are not counted.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,12 +13,12 @@ from audiocodec.model.config import DILATIONS, ModelConfig
 
 @dataclass(frozen=True)
 class ConvShape:
-    """A convolution of the network; `rate` is that of its slower side, in samples per sample."""
+    """A convolution of the network."""
 
     c_in: int
     c_out: int
     kernel: int
-    rate: Fraction  # of the output; of the input where it is transposed
+    rate: Fraction  # output steps (if transposed, input steps) for each sample of audio
     stride: int = 1
     dilation: int = 1
     transposed: bool = False
@@ -30,7 +30,7 @@ class ConvShape:
 
 
 def encoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
-    """In the order of the signal, without the quantizer (paper, section 3.1)."""
+    """The encoder's convolutions in the order of the signal (paper, section 3.1)."""
     width, rate = config.encoder_dim, Fraction(1)
     yield ConvShape(1, width, 7, rate)
     for stride in config.encoder_strides:
@@ -42,7 +42,7 @@ def encoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
 
 
 def decoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
-    """In the order of the signal, without the quantizer (paper, section 3.1)."""
+    """The decoder's convolutions in the order of the signal (paper, section 3.1)."""
     width, rate = config.decoder_dim, Fraction(1, config.hop)
     yield ConvShape(config.latent_dim, width, 7, rate)
     for stride in config.decoder_strides:
@@ -53,28 +53,32 @@ def decoder_layers(config: ModelConfig) -> Iterator[ConvShape]:
 
 
 def layers(config: ModelConfig, operation: str) -> list[ConvShape]:
-    """Of "encode" or "compress", else of the decoder."""
+    """The encoder's convolutions for "encode" and "compress", else the decoder's."""
     walk = encoder_layers if operation in ("encode", "compress") else decoder_layers
     return list(walk(config))
 
 
 def flop_per_second(config: ModelConfig, operation: str) -> float:
-    """Operations for each second of audio; 61.4e9 and 138.6e9 at the published 44.1 kHz width."""
+    """Floating-point operations per second of audio.
+
+    61.4e9 to encode and 138.6e9 to decode with the published 44.1 kHz model.
+    """
     each = sum(layer.flop_per_sample for layer in layers(config, operation))
     return float(each * config.sample_rate)
 
 
 def bytes_per_second(config: ModelConfig, operation: str) -> float:
-    """About what a pass over a whole signal holds at once for each second of it, in float32.
+    """Approximate bytes that a float32 pass over a whole signal holds per second of audio.
 
-    Five copies of the widest activation: a residual unit's way around, and Snake's steps.
+    Assumes five copies of the largest activation: a residual unit's skip connection and Snake's
+    intermediate results.
     """
     widest = max(layer.c_out * _rate_out(layer) for layer in layers(config, operation))
     return float(5 * 4 * widest * config.sample_rate)
 
 
 def output_length(network: Iterable[ConvShape], n: int) -> int:
-    """Samples that n samples become with padding nowhere; less than 0 for too few."""
+    """Output steps for n input steps without any padding; less than 0 if n is too small."""
     for layer in network:
         reach = layer.dilation * (layer.kernel - 1)
         if layer.transposed:
@@ -85,7 +89,7 @@ def output_length(network: Iterable[ConvShape], n: int) -> int:
 
 
 def input_length(network: Iterable[ConvShape], n: int) -> int:
-    """The least number of samples that become n samples or more with padding nowhere."""
+    """The least number of input steps that give n output steps or more, without any padding."""
     for layer in reversed(list(network)):
         reach = layer.dilation * (layer.kernel - 1)
         if layer.transposed:

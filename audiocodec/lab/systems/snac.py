@@ -1,4 +1,4 @@
-"""SNAC (arXiv 2410.14411), by its own package."""
+"""SNAC (arXiv 2410.14411) in its own package."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +14,7 @@ from audiocodec.lab.systems.workloads import TimedSpec
 from audiocodec.model.config import ModelConfig
 
 WEIGHTS = "hubertsiuzdak/snac_44khz"
-# Token rates, codebooks and the 54.5 M parameters of the model card at 44.1 kHz follow from these.
+# They give the token rates, codebooks and 54.5 M parameters of the model card at 44.1 kHz.
 SHAPE_44KHZ: dict[str, Any] = {
     "sampling_rate": 44100,
     "encoder_dim": 64,
@@ -29,11 +29,11 @@ SHAPE_44KHZ: dict[str, Any] = {
 
 
 class Snac(NeuralCodec):
-    """SNAC with all its codebooks, the only setting that it has.
+    """SNAC with all its codebooks, its only setting.
 
-    No file format: the bytes are those of the packed codes, with those of the silence that it
-    fills a clip up with. Its codebooks run at different frame rates, so its codes are not an array
-    and come back as None. Its decoder adds noise: it is seeded, the same for every clip. Its
+    It has no file format, so its bytes are those of the packed codes, with the silence that it
+    appends to a clip. Its codebooks run at different frame rates, so that its codes form no array
+    and are given as None. Its decoder adds noise, which is seeded the same for every clip. Its
     package computes weight norm in every pass.
     """
 
@@ -86,7 +86,7 @@ class Snac(NeuralCodec):
         return wav
 
     def bytes_per_second(self, operation: str) -> float:
-        """See NeuralCodec; as the published DAC, which has the same widths."""
+        """See NeuralCodec; the same as for the published DAC, which has the same widths."""
         return bytes_per_second(ModelConfig(), operation)
 
 

@@ -1,4 +1,4 @@
-"""A network of the DAC family that takes a signal as a whole, timed with the weights of ours."""
+"""Networks of the DAC family that process a signal as a whole, timed with our model's weights."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -25,13 +25,13 @@ from audiocodec.model.network import DAC
 
 
 class WholePass(ABC):
-    """A network of this family that takes a signal as a whole; a subclass says how."""
+    """A network that processes a signal as a whole; a subclass makes and runs it."""
 
     timed_title: str
     operations: ClassVar[tuple[str, ...]] = TENSORS
 
     def __init__(self, spec: TimedSpec) -> None:
-        """Raises ModelError for the model, Unavailable where a package is missing."""
+        """Raises ModelError if the model cannot be loaded, Unavailable if a package is missing."""
         self.spec, self.device = spec, pick_device(spec.device)
         model = codec_of(spec).model.cpu()
         self.config: ModelConfig = model.config
@@ -44,15 +44,15 @@ class WholePass(ABC):
 
     @abstractmethod
     def made(self, model: DAC) -> Any:
-        """The network, with the weights of ours."""
+        """Make the network with the weights of our model."""
 
     @abstractmethod
     def encode(self, audio: Tensor) -> Tensor:
-        """Samples (B, 1, whole hops) -> codes (B, N, frames)."""
+        """Samples (B, 1, a multiple of the hop) -> codes (B, N, frames) of N codebooks."""
 
     @abstractmethod
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes (B, N, frames) -> samples."""
+        """Codes (B, N, frames) of N codebooks -> samples (B, 1, T)."""
 
     def prepare(self, workload: Workload) -> Work:
         """See TimedSystem."""

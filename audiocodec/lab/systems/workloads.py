@@ -1,6 +1,6 @@
-"""What a benchmark asks of a codec, the inputs it gives, and what fits into memory.
+"""What a benchmark asks of a codec, the inputs that it gives, and what fits into memory.
 
-No system fetches weights here: they do not change how long it takes.
+Benchmarks download no weights, since their values do not change the time that a codec takes.
 """
 
 import math
@@ -22,7 +22,7 @@ from audiocodec.model.network import DAC
 from audiocodec.weights.registry import DEFAULT_MODEL, KNOWN_MODELS
 
 TENSORS, FILES = ("encode", "decode"), ("compress", "decompress")
-SHARE_OF_MEMORY = 0.8  # of what is free: more is not tried
+SHARE_OF_MEMORY = 0.8  # of the free memory; a workload that needs more is refused
 Work = Callable[[], object]
 
 
@@ -32,7 +32,7 @@ class TooLarge(CodecError):
 
 @dataclass(frozen=True)
 class Workload:
-    """One operation to time, on so much audio."""
+    """An operation to time, and the length and batch size of its audio."""
 
     operation: str
     audio_s: float
@@ -41,51 +41,51 @@ class Workload:
 
 @dataclass(frozen=True)
 class TimedSpec:
-    """What a worker process makes its system of: plain values."""
+    """The plain values from which a worker process makes its system."""
 
-    system: str  # a name in catalogue.TIMED, or one of the worker itself
+    system: str  # a name in catalogue.TIMED or worker.ROOFLINE
     model: str  # a known name, a folder, a file or a hub repository
-    folder: str  # for files that come and go
+    folder: str  # for temporary files
     device: str = "cpu"
-    precision: str = "exact"  # of ours; peers compute in float32
-    threads: int = 0  # 0: as many as torch takes
+    precision: str = "exact"  # of this library; other codecs compute in float32
+    threads: int = 0  # 0: torch's default
 
 
 class TimedSystem(Protocol):
-    """A codec in a worker process. Unavailable where it cannot run."""
+    """A codec that a worker process can time."""
 
     timed_title: str  # in tables
     operations: tuple[str, ...]  # of TENSORS and FILES
 
     @classmethod
     def for_timing(cls, spec: TimedSpec) -> "TimedSystem":
-        """Make it with seeded weights or those of our model. Raises Unavailable, ModelError."""
+        """Make it with seeded weights or with our model's. Raises Unavailable, ModelError."""
 
     def prepare(self, workload: Workload) -> Work:
-        """What is to be timed, with its input at hand. Raises TooLarge, ArgumentError."""
+        """Make the input, and return the function to time. Raises TooLarge, ArgumentError."""
 
     def codes(self, audio: Tensor) -> Tensor | None:
-        """Codes (batch, n_codebooks, frames) of samples (batch, 1, n) where they mean the same.
+        """Encode samples (batch, 1, n) to codes (batch, n_codebooks, frames) comparable to ours.
 
-        None for another codec.
+        None if this codec's codes mean something else.
         """
 
 
 @runtime_checkable
 class Decodes(Protocol):
-    """A system whose decoding of given codes is compared."""
+    """A system whose decoding can be compared."""
 
     def decoded(self, codes: Tensor) -> Tensor:
-        """Samples (batch, 1, n) of codes (batch, n_codebooks, frames)."""
+        """Decode codes (batch, n_codebooks, frames) to samples (batch, 1, n)."""
 
 
 def is_seeded(model: str) -> bool:
-    """Whether codec_of makes up the weights."""
+    """Whether codec_of gives this model seeded weights."""
     return model in KNOWN_MODELS and model != DEFAULT_MODEL
 
 
 def codec_of(spec: TimedSpec) -> Codec:
-    """The model: a known one that is not at hand with seeded weights, of the same speed.
+    """Load the model; known ones that are not built in get seeded weights, which are as fast.
 
     Raises ModelError.
     """
@@ -97,7 +97,7 @@ def codec_of(spec: TimedSpec) -> Codec:
 
 
 def codec_config(model: str) -> ModelConfig:
-    """What codec_of will make of a model. Raises ModelError for one that is not there."""
+    """The configuration of the model from codec_of. Raises ModelError if it cannot be loaded."""
     known = KNOWN_MODELS.get(model)
     return known.config if known else Codec.from_pretrained(model, device="cpu").config
 
@@ -116,12 +116,12 @@ def random_codes(config: ModelConfig, workload: Workload) -> Tensor:
 
 
 def n_frames(config: ModelConfig, workload: Workload) -> int:
-    """Frames of a workload's audio."""
+    """The number of frames in a workload's audio."""
     return config.n_frames(math.ceil(workload.audio_s * config.sample_rate))
 
 
 def noise_file(folder: str, sample_rate: int, audio_s: float) -> Path:
-    """A WAV file of mono noise whose level comes and goes, as that of speech; made once."""
+    """A WAV file of mono noise, made once, whose level rises and falls as that of speech does."""
     path = Path(folder, f"noise_{sample_rate}_{audio_s:g}.wav")
     if not path.exists():
         with audio_output(path, sample_rate, 1, overwrite=True) as file:
@@ -138,7 +138,7 @@ def _write_noise(file: AudioWriter, sample_rate: int, n_samples: int) -> None:
 
 
 def refuse_too_large(n_bytes: float, device: torch.device) -> None:
-    """Raises TooLarge where a system that needs about so many bytes would run out of memory."""
+    """Raise TooLarge if a system that needs about n_bytes would run out of memory."""
     free = free_bytes(device)
     if n_bytes > SHARE_OF_MEMORY * free:
         raise TooLarge(
@@ -147,7 +147,7 @@ def refuse_too_large(n_bytes: float, device: torch.device) -> None:
 
 
 def free_bytes(device: torch.device) -> float:
-    """Of the device, or of the machine as far as it says so."""
+    """Free memory in bytes, of the CUDA device or of the machine; infinite if unknown."""
     if device.type == "cuda":
         return float(torch.cuda.mem_get_info(device)[0])
     try:
@@ -160,5 +160,5 @@ def free_bytes(device: torch.device) -> float:
 
 
 def refuse(workload: Workload, system: str) -> ArgumentError:
-    """What to raise for an operation that a system does not have."""
+    """The error to raise for an operation that a system does not have."""
     return ArgumentError(f"{system} has no {workload.operation}")

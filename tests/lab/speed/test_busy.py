@@ -15,8 +15,8 @@ def test_ways_take_turns_quiet_and_busy(monkeypatch):
     text = report(measure(turns, 2, n_busy=1))
     assert "| own | quiet | 1.050 | 2.000 |" in text
     assert "| spinning | busy | 9.000 | 9.000 |" in text
-    assert "of that on a quiet one: 1.30." in text
-    assert "of that with spinning threads: 1.050." in text
+    assert "relative to that on a quiet one: 1.30." in text
+    assert "relative to that with spinning threads: 1.050." in text
 
 
 def test_a_real_turn(toy_folder, monkeypatch):

@@ -67,7 +67,7 @@ def test_fast_beside_float32(toy_folder, tmp_path):
     [
         (["--systems", "mp3"], "no system 'mp3'; there are published"),
         (["--model", "/no/such/folder"], "/no/such/folder"),
-        (["--audio", "/no/such/clips"], "/no/such/clips: no such file or folder"),
+        (["--audio", "/no/such/clips"], "/no/such/clips: there is no such file or folder"),
         (["--model", "tiny_44khz", "--device", "no_device"], "device 'no_device' cannot be used"),
     ],
 )

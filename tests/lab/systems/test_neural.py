@@ -190,7 +190,7 @@ def test_weights_that_cannot_be_had_make_a_system_unavailable(system, tmp_path, 
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
     for source in (str(tmp_path), "nobody/nothing"):
-        with pytest.raises(Unavailable, match=f"{source}: its weights cannot be had") as caught:
+        with pytest.raises(Unavailable, match=f"{source}: its weights cannot be loaded") as caught:
             system.pretrained(source)
         assert len(str(caught.value).splitlines()) == 1
 
@@ -207,7 +207,7 @@ def test_weights_that_lack_a_part_are_not_filled_with_random_numbers(dac):
 def test_the_weights_of_another_model_are_refused(dac):
     """A DacModel is no EnCodec."""
     folder, _ = dac
-    with pytest.raises(Unavailable, match="cannot be had"):
+    with pytest.raises(Unavailable, match="cannot be loaded"):
         Encodec.pretrained(folder)
 
 
