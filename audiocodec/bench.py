@@ -1,4 +1,4 @@
-"""Runs `audiocodec.lab.speed`, which `python -m audiocodec.bench` was before 0.2."""
+"""The name of `audiocodec.lab.speed` before version 0.2; still runs it."""
 
 import sys
 

@@ -1,5 +1,7 @@
-"""Which clips to measure on, and the reference made of each, as the published test set is made:
-mono, 16 bit, one rate, -16 LUFS, 10 s at most.
+"""Finds the clips to measure on, and makes a reference from each.
+
+References are prepared as in the published test set: mono, 16 bit, one sample rate, -16 LUFS, 10 s
+at most.
 """
 
 import hashlib
@@ -20,14 +22,14 @@ from audiocodec.files import output_file
 from audiocodec.lab.measures.signals import SILENCE, Samples, at_rate
 from audiocodec.recordings import Recording, open_recording, recordings_in
 
-MIN_SECONDS, MAX_SECONDS = 0.5, 3600.0  # of one clip; in shorter ones headers are all that counts
+MIN_SECONDS, MAX_SECONDS = 0.5, 3600.0  # of one clip; headers dominate the rate of shorter ones
 
 
 @dataclass(frozen=True)
 class Clip:
     """A recording to measure on."""
 
-    name: str  # differs from all others of the run
+    name: str  # unique in the run
     recording: Recording
 
     @property
@@ -38,7 +40,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class Reference:
-    """What systems encode and are compared with: mono, 16 bit, FLAC."""
+    """The audio that systems encode and are compared with: mono, 16 bit, FLAC."""
 
     clip: Clip
     path: Path
@@ -49,7 +51,7 @@ class Reference:
 def find_clips(data: Path, every: int = 1) -> list[Clip]:
     """List every n-th clip of a sound file, a folder, a manifest or a tar; see recordings_in.
 
-    Raises AudioError where there is none, or where a manifest does not say which class one has.
+    Raises AudioError if there are no recordings, or if one has no class.
     """
     found = list(recordings_in(data))
     if not found:
@@ -60,7 +62,7 @@ def find_clips(data: Path, every: int = 1) -> list[Clip]:
 
 
 def _named(found: Iterable[Recording]) -> Iterator[Clip]:
-    """Names are those of the files; a number is added to what comes again."""
+    """Name the clips after their files; repeated names get a number."""
     seen: Counter[str] = Counter()
     for recording in found:
         name = recording.name
@@ -70,10 +72,10 @@ def _named(found: Iterable[Recording]) -> Iterator[Clip]:
 
 
 def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -> Reference:
-    """Write the reference of a clip, an excerpt of `seconds` from the middle of a longer one.
+    """Write the reference of a clip: at most `seconds` from its middle.
 
-    Raises AudioError for a recording that cannot be used: damaged, too short, or silent, for then
-    there is nothing to compare.
+    Raises AudioError for a recording that is damaged, too short, or silent, so that there is
+    nothing to compare.
     """
     audio = at_rate(*_middle(clip.recording, min(seconds, MAX_SECONDS)), sample_rate)
     if len(audio) < MIN_SECONDS * sample_rate:
@@ -92,7 +94,7 @@ def make_reference(clip: Clip, folder: Path, sample_rate: int, seconds: float) -
 
 
 def _middle(recording: Recording, seconds: float) -> tuple[Samples, int]:
-    """At most so many seconds, from the middle, mixed to mono, and their sample rate."""
+    """At most `seconds` from the middle, mixed to mono (n_samples,), and the sample rate."""
     with open_recording(recording) as source:
         n_samples = source.length()
         n_wanted = min(n_samples, round(seconds * source.sample_rate))
@@ -102,7 +104,7 @@ def _middle(recording: Recording, seconds: float) -> tuple[Samples, int]:
 
 
 def as_16_bit(audio: Samples) -> np.ndarray:
-    """As a player with 16 bits gives it: rounded, and clipped at full scale."""
+    """Audio (n_samples,) as int16 (n_samples,), rounded and clipped at full scale."""
     return np.clip(np.round(audio * 32768), -32768, 32767).astype(np.int16)
 
 
@@ -115,5 +117,5 @@ def write_clip(path: Path, audio: Samples, sample_rate: int) -> None:
 
 
 def read_clip(path: Path) -> tuple[Samples, int]:
-    """Samples (n_samples,) of what write_clip wrote, and their rate."""
+    """Read a file of write_clip: float32 (n_samples,) and the sample rate."""
     return sf.read(path, dtype="float32")

@@ -1,7 +1,7 @@
-"""Which figures there are, and all of one decoded clip.
+"""Defines the figures of an evaluation, and computes those of a decoded clip.
 
-Distances as the published evaluation computes them, at the clip's rate and at 22.05 kHz; names are
-columns of results.csv.
+Distances are computed as in the published evaluation, at the clip's rate and at 22.05 kHz. The
+names are columns of results.csv.
 """
 
 from collections.abc import Callable
@@ -15,20 +15,20 @@ from torch import Tensor
 from audiocodec.lab.measures import perceptual, spectral, waveform
 from audiocodec.lab.measures.signals import NoFigure, Samples, at_rate, finite, refuse_other_lengths
 
-SPEECH = "speech"  # the class that has figures of its own
+SPEECH = "speech"  # the class to which the figures for speech apply
 LOW_RATE = 22050  # the second rate of the published evaluation
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A column of results.csv and how to show it."""
+    """A column of results.csv, and how tables and plots show it."""
 
     name: str
     title: str
     digits: int
     higher_is_better: bool
     speech_only: bool = False
-    shown: bool = True  # in tables and plots; the others are in the CSV
+    shown: bool = True  # in tables and plots; all are in the CSV
 
 
 METRICS = (
@@ -52,12 +52,12 @@ METRICS = (
 def figures_of(
     kind: str, reference: Samples, estimate: Samples, sample_rate: int
 ) -> tuple[dict[str, float], dict[str, str]]:
-    """Figures of a decoded clip by name, and why those that are missing have none.
+    """The figures of a decoded clip by name, and the reasons why others could not be computed.
 
-    Both signals are mono (n_samples,). Every name of METRICS is in one of the two, those for
-    speech only where `kind` is SPEECH, in any case. Spectral distances and L1 are defined for
-    silence too, all else is not. Raises ArgumentError for signals of different lengths, and where
-    a package of the extra "eval" is missing.
+    reference, estimate: mono (n_samples,). Every name of METRICS is in one of the two results; the
+    names for speech only if `kind`, in any letter case, is SPEECH. Spectral distances and L1 are
+    defined for silence, the other figures are not. Raises ArgumentError for signals of different
+    lengths, or if a package of the extra "eval" is missing.
     """
     refuse_other_lengths(estimate, reference)
     figures: dict[str, float] = {}
@@ -76,7 +76,7 @@ def figures_of(
 def _distances(
     reference: Samples, estimate: Samples, sample_rate: int
 ) -> dict[str, Callable[[], Tensor | float]]:
-    """How to compute each figure of spectrograms and waveforms."""
+    """A function for each figure that compares spectrograms or waveforms."""
     y, x = _batch(estimate), _batch(reference)
     y_low, x_low = (_batch(at_rate(s, sample_rate, LOW_RATE)) for s in (estimate, reference))
     aligned = cache(partial(waveform.aligned_si_sdr, y, x))
@@ -96,7 +96,7 @@ def _distances(
 def _marks(
     reference: Samples, estimate: Samples, sample_rate: int
 ) -> dict[str, Callable[[], float]]:
-    """How to compute each figure that stands for listeners."""
+    """A function for each figure that predicts listeners' ratings."""
     measures = {
         "visqol": perceptual.visqol,
         "visqol_speech": perceptual.visqol_speech,

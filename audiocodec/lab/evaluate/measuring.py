@@ -1,4 +1,4 @@
-"""One clip through one system at one setting: decode, or find it decoded; measure; a row."""
+"""Measures one clip with one system at one setting, as far as the store does not hold it yet."""
 
 import traceback
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ from audiocodec.lab.evaluate.store import Store, StoredClip, key_of
 from audiocodec.lab.systems.base import Setting, System
 from audiocodec.lab.systems.catalogue import SystemSpec
 
-FIGURES_VERSION = "1"  # raise it when a figure comes out differently: stored ones are not used
+FIGURES_VERSION = "1"  # raise it when a figure changes, so that stored ones are not used
 PACKAGES = ("visqol-python", "pesq", "pystoi")
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A system at one of its settings, as the parent process knows it."""
+    """A system at one of its settings, described without the system itself."""
 
     spec: SystemSpec
     name: str
@@ -29,26 +29,26 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """As that of its rows."""
+        """The same as ResultRow.label."""
         return f"{self.name}, {self.setting.label}"
 
 
 @dataclass(frozen=True)
 class Task:
-    """A clip for a candidate."""
+    """A clip to encode, decode and measure with a candidate."""
 
     reference: Reference
     candidate: Candidate
 
     @property
     def decoded_key(self) -> str:
-        """Of the decoded clip in the store."""
+        """The decoded clip's key in the store."""
         candidate = self.candidate
         return key_of(self.reference.digest, candidate.identity, candidate.setting.label)
 
     @property
     def figures_key(self) -> str:
-        """Of its figures."""
+        """The key of its figures in the store."""
         kind = self.reference.clip.kind
         return key_of(self.decoded_key, kind, FIGURES_VERSION, *package_versions().values())
 
@@ -58,7 +58,7 @@ class Task:
 
 @lru_cache(maxsize=1)
 def package_versions() -> dict[str, str]:
-    """Of the packages that figures come from; empty for what is not installed."""
+    """Versions of the packages that compute figures; "" for those that are not installed."""
     found = {}
     for name in PACKAGES:
         try:
@@ -69,14 +69,14 @@ def package_versions() -> dict[str, str]:
 
 
 def is_done(task: Task, store: Store) -> bool:
-    """Whether `measured` will only have to look it up."""
+    """Whether the store holds the decoded clip and its figures."""
     return store.find(task.decoded_key) is not None and bool(store.find_record(task.figures_key))
 
 
 def measured(store: Store, task: Task) -> ResultRow | str:
-    """The row of a task, or in one line why there is none: a system failed on this clip.
+    """The row of a task, or one line that says why the system failed on this clip.
 
-    Raises OutputError where the store cannot be written; no other task would fare better.
+    Raises OutputError if the store cannot be written, as then every other task would fail too.
     """
     try:
         return _row(store, task)
@@ -84,7 +84,7 @@ def measured(store: Store, task: Task) -> ResultRow | str:
         raise
     except CodecError as error:
         return f"{task}: {error}"
-    except Exception as error:  # a defect must not cost the hours of the others
+    except Exception as error:  # a defect must not cost the hours spent on other tasks
         where = traceback.extract_tb(error.__traceback__)[-1]
         return f"{task}: {type(error).__name__}: {error} ({where.name})"
 
@@ -120,7 +120,7 @@ def _decoded(store: Store, task: Task) -> StoredClip:
     return store.put(task.decoded_key, decoded, sample_rate)
 
 
-@lru_cache(maxsize=2)  # tasks come system by system; a large model does not stay for good
+@lru_cache(maxsize=2)  # few, as tasks come system by system and models may be large
 def system_of(spec: SystemSpec) -> System:
-    """The system of this process."""
+    """The system of a spec, made once in this process. Raises what SystemSpec.make raises."""
     return spec.make()

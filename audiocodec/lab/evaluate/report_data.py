@@ -1,4 +1,4 @@
-"""What a report is made of; plain data."""
+"""The data of a report."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class HeardClip:
-    """A clip with everything that became of it."""
+    """A clip with all its decoded versions."""
 
     clip: str
     kind: str
@@ -26,37 +26,37 @@ class HeardClip:
 
 @dataclass(frozen=True)
 class Usage:
-    """How a model's codebooks were used over the clips of a class, or of all."""
+    """How a system used its codebooks over the clips of a class, or over all clips."""
 
     system: str
-    kind: str  # "all": of all classes
+    kind: str  # class; "all": all classes
     n_frames: int
     codebook_size: int
     entropy: tuple[float, ...]  # bits, of each codebook
-    used_share: tuple[float, ...]  # of its entries
-    efficiency: float  # bits carried of bits spent (paper, section 4)
+    used_share: tuple[float, ...]  # share of entries used, of each codebook
+    efficiency: float  # entropy over bits spent (paper, section 4)
 
 
 @dataclass(frozen=True)
 class Speed:
-    """A system alone on the machine, in a process of its own."""
+    """Speed and memory of a system that ran alone, in a process of its own."""
 
     system: str
     setting: str
     encode_speed: float  # times real time, all cores
     decode_speed: float
-    peak_mib: float  # resident memory of that process, or of the programs it runs
+    peak_mib: float  # peak resident memory of that process, or of the programs that it runs
 
 
 @dataclass(frozen=True)
 class Report:
-    """All of it."""
+    """All data of a report."""
 
-    model: str  # the system that the report is about
+    model: str  # name of the system that the report is about
     rows: tuple[ResultRow, ...]
     heard: tuple[HeardClip, ...] = ()
     usage: tuple[Usage, ...] = ()
     speed: tuple[Speed, ...] = ()
-    failed: tuple[str, ...] = ()  # clips that a system could not do, and why
-    not_run: dict[str, str] = field(default_factory=dict)  # baselines, and why
+    failed: tuple[str, ...] = ()  # clips that could not be used or measured, and why
+    not_run: dict[str, str] = field(default_factory=dict)  # why, by baseline
     about: dict[str, str] = field(default_factory=dict)  # date, data, command, versions

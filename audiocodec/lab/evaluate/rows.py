@@ -1,7 +1,7 @@
-"""One clip through one system at one setting, and files of many: CSV and Parquet.
+"""Results of one clip, system and setting as a row, and files of rows: CSV and Parquet.
 
-A figure that could not be had is an empty cell (CSV) or null (Parquet), and the last column says
-why.
+A figure that could not be computed is an empty cell (CSV) or null (Parquet), and the last column
+says why.
 """
 
 import csv
@@ -34,16 +34,16 @@ _NEXT_FAILURE = re.compile(f"; (?=(?:{'|'.join(metric.name for metric in METRICS
 
 @dataclass(frozen=True)
 class ResultRow:
-    """A line of results.csv. A figure is in `figures`, or in `failures` with the reason."""
+    """A row of results.csv. Each figure is in `figures`, or in `failures` with a reason."""
 
     clip: str
     kind: str  # class: speech, music, environment
     system: str
     setting: str
-    codebooks: int  # 0: has none
+    codebooks: int  # 0: the system has none
     kbps: float  # of the file on disk
     nominal_kbps: float
-    tokens_per_s: float  # 0: has none
+    tokens_per_s: float  # 0: the system has none
     encode_speed: float  # times real time, on one thread
     decode_speed: float
     figures: dict[str, float]
@@ -51,17 +51,17 @@ class ResultRow:
 
     @property
     def label(self) -> str:
-        """Of the system at this setting, in tables."""
+        """The name of the system at this setting in tables."""
         return f"{self.system}, {self.setting}"
 
 
 def printable(text: str) -> str:
-    """Text that any file can hold: bytes of a file name that are no UTF-8 become escapes."""
+    """Text that any file can hold: bytes of a file name that are not UTF-8 become escapes."""
     return text.encode("utf-8", "backslashreplace").decode().replace("\r", " ").replace("\0", " ")
 
 
 def record(row: ResultRow) -> dict[str, Value]:
-    """A row as COLUMNS name its values; None for what it has not."""
+    """The values of a row by column, for all COLUMNS; None where there is no value."""
     values: dict[str, Value] = {name: printable(text) for name, text in zip(TEXTS, _texts(row))}
     for name in NUMBERS:
         value = row.figures[name] if name in row.figures else getattr(row, name, None)
@@ -71,12 +71,12 @@ def record(row: ResultRow) -> dict[str, Value]:
 
 
 def write_csv(path: Path, rows: Iterable[ResultRow]) -> None:
-    """Write results.csv, numbers in full. Raises OutputError where it cannot be written."""
+    """Write results.csv in full precision. Raises OutputError if it cannot be written."""
     write_table(path, COLUMNS, (record(row) for row in rows))
 
 
 def write_table(path: Path, columns: Iterable[str], records: Iterable[dict[str, Value]]) -> None:
-    """Write any CSV, UTF-8; None is an empty cell. Raises OutputError where it cannot be."""
+    """Write a CSV in UTF-8; None is an empty cell. Raises OutputError if it cannot be written."""
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(columns), lineterminator="\n")
     writer.writeheader()
@@ -85,7 +85,7 @@ def write_table(path: Path, columns: Iterable[str], records: Iterable[dict[str, 
 
 
 def write_parquet(path: Path, rows: Iterable[ResultRow]) -> None:
-    """Write the columns of write_csv as Parquet. Raises OutputError where it cannot be written."""
+    """Write the columns of write_csv as Parquet. Raises OutputError if it cannot be written."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -97,18 +97,18 @@ def write_parquet(path: Path, rows: Iterable[ResultRow]) -> None:
 
 
 def read_csv(path: Path) -> list[ResultRow]:
-    """Rows of a file that write_csv made. Raises ArgumentError for another file."""
+    """Read a file of write_csv. Raises ArgumentError for any other file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file)
             absent = set(COLUMNS) - set(reader.fieldnames or ())
             if absent:
-                raise ArgumentError(f"{path}: no results.csv: lacks column {min(absent)}")
+                raise ArgumentError(f"{path}: not a results.csv: lacks the column {min(absent)}")
             return [_row(cells) for cells in reader]
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, csv.Error) as error:
-        raise ArgumentError(f"{path}: no results.csv: {error}") from error
+        raise ArgumentError(f"{path}: not a results.csv: {error}") from error
 
 
 def _texts(row: ResultRow) -> tuple[str, str, str, str]:
@@ -116,7 +116,7 @@ def _texts(row: ResultRow) -> tuple[str, str, str, str]:
 
 
 def _reason(row: ResultRow, name: str) -> str:
-    """One line without semicolons, which part one failure from the next."""
+    """The reason as one line without semicolons, which separate failures."""
     return " ".join(printable(row.failures[name]).replace(";", ",").split())
 
 

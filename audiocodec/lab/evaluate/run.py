@@ -1,4 +1,4 @@
-"""The whole evaluation: clips through systems, rows, report."""
+"""Runs the whole evaluation: measures all clips with all systems, and returns the report."""
 
 import os
 import platform
@@ -45,14 +45,14 @@ class EvaluationPlan:
     out: Path  # folder of the report
     cache: Path  # folder of the store
     model: str  # name, folder, file, hub repository
-    codebooks: tuple[int, ...] = ()  # counts to decode; empty: a few from one to all
-    baselines: str = ""
+    codebooks: tuple[int, ...] = ()  # counts of codebooks; empty: a few from one to all
+    baselines: str = ""  # see catalogue.make_specs
     every: int = 1  # take every n-th clip
-    seconds: float = 10.0  # of longer recordings, an excerpt from the middle
+    seconds: float = 10.0  # longest clip; from the middle of longer recordings
     sample_rate: int = 44100  # of the references
-    listen: int = 3  # clips of a class to listen to in the report
-    jobs: int = 1
-    command: str = ""  # that asked for it, for the report
+    listen: int = 3  # players of each class in the report
+    jobs: int = 1  # worker processes; 0: one per core
+    command: str = ""  # the command line, which the report shows
 
 
 Say = Callable[[str], None]
@@ -61,7 +61,7 @@ Say = Callable[[str], None]
 def evaluate(plan: EvaluationPlan, say: Say) -> Report:
     """Measure everything that is not in the store yet. Raises CodecError.
 
-    say: told in a line what is not run, and why, and what is being done.
+    say: receives a line for each system that cannot run, with the reason, and lines of progress.
     """
     store = Store(plan.cache)
     references, unusable = _references(plan, store)
@@ -90,7 +90,7 @@ def evaluate(plan: EvaluationPlan, say: Say) -> Report:
 
 
 def _references(plan: EvaluationPlan, store: Store) -> tuple[list[Reference], list[str]]:
-    """Of all clips that can be used, and why others cannot."""
+    """The references of all clips that can be used, and the reasons why others cannot."""
     found, unusable = [], []
     for clip in tqdm(find_clips(plan.data, plan.every), "clips", disable=None, leave=False):
         try:
@@ -112,7 +112,7 @@ def _candidates(spec: SystemSpec) -> list[Candidate]:
 
 
 def _baselines(text: str, say: Say) -> tuple[list[Candidate], dict[str, str]]:
-    """Those that can run here, and why others cannot."""
+    """The baselines that can run here, and the reasons why others cannot, by name."""
     candidates: list[Candidate] = []
     not_run = {}
     for spec in make_specs(text):
@@ -125,7 +125,7 @@ def _baselines(text: str, say: Say) -> tuple[list[Candidate], dict[str, str]]:
 
 
 def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
-    """Raise ArgumentError where two systems would share lines of the tables."""
+    """Raise ArgumentError if two systems have the same name, and so the same rows."""
     spec_of: dict[str, SystemSpec] = {}
     for candidate in candidates:
         if spec_of.setdefault(candidate.name, candidate.spec) != candidate.spec:
@@ -136,7 +136,7 @@ def _refuse_namesakes(candidates: Iterable[Candidate]) -> None:
 
 
 def _matched(rows: Sequence[ResultRow], ours: Sequence[Candidate]) -> list[Candidate]:
-    """Opus at the rates that the model's files have."""
+    """Opus matched to the measured rates of the model's files."""
     rates = []
     for candidate in ours:
         kbps = [row.kbps for row in rows if row.label == candidate.label]
@@ -146,7 +146,7 @@ def _matched(rows: Sequence[ResultRow], ours: Sequence[Candidate]) -> list[Candi
 
 
 def _tasks(references: Sequence[Reference], candidates: Iterable[Candidate]) -> list[Task]:
-    """System by system, so that a worker has few of them at a time."""
+    """All tasks, system by system, so that a worker holds few systems at a time."""
     return [Task(reference, candidate) for candidate in candidates for reference in references]
 
 
@@ -157,7 +157,7 @@ def _measured(
     candidates: Sequence[Candidate],
     say: Say,
 ) -> tuple[list[ResultRow], list[str]]:
-    """Rows of all tasks in order, and what failed; progress and time left on a terminal."""
+    """The rows of all tasks in order, and the failures; shows progress on a terminal."""
     tasks = _tasks(references, candidates)
     missing = [task for task in tasks if not is_done(task, store)]
     if missing:
@@ -172,7 +172,7 @@ def _measured(
 
 
 def _work_off(tasks: list[Task], store: Store, jobs: int, n_found: int) -> dict[Task, str]:
-    """Fill the store, one thread a process; returns what failed."""
+    """Fill the store in worker processes of one thread each; returns the failures by task."""
     bar = tqdm(total=n_found + len(tasks), initial=n_found, unit="clip", disable=None)
     failures = {}
     try:
@@ -183,7 +183,7 @@ def _work_off(tasks: list[Task], store: Store, jobs: int, n_found: int) -> dict[
                 bar.update()
     except BrokenProcessPool as error:
         raise CodecError(
-            "a worker process died (out of memory?); try fewer --jobs. The same command goes on"
+            "a worker process died, perhaps out of memory; run it again with fewer --jobs to resume"
         ) from error
     return failures
 
@@ -195,7 +195,7 @@ def _heard(
     candidates: Sequence[Candidate],
     rows: Sequence[ResultRow],
 ) -> Iterable[HeardClip]:
-    """n clips of each class, spread evenly over it, with all that became of them."""
+    """n clips of each class, evenly spaced, with all their decoded versions."""
     row_of = {(row.clip, row.label): row for row in rows}
     for kind in dict.fromkeys(reference.clip.kind for reference in references):
         own = [reference for reference in references if reference.clip.kind == kind]
@@ -211,7 +211,7 @@ def _heard(
 
 
 def _usage(store: Store, tasks: Iterable[Task]) -> Iterable[Usage]:
-    """Of each system that has codes, by its codes of most codebooks: by class, and over all."""
+    """Codebook use of each system with codes, at its most codebooks: by class, and over all."""
     most: dict[str, int] = {}
     counted: dict[tuple[str, str], CodebookUsage] = {}
     own = [task for task in tasks if task.candidate.codebook_size]
@@ -241,9 +241,9 @@ def _usage(store: Store, tasks: Iterable[Task]) -> Iterable[Usage]:
 
 
 def _speeds(candidates: Sequence[Candidate], references: Sequence[Reference]) -> Iterable[Speed]:
-    """Each system at its last setting, one after the other, on the longest clip.
+    """Time each system at its last setting on the longest clip, one after the other.
 
-    Not kept in the store: a figure from a busy machine would stay for good.
+    The store does not keep these figures, so that one from a busy machine does not stay for good.
     """
     reference = max(references, key=lambda one: one.path.stat().st_size)
     last = {candidate.name: candidate for candidate in candidates}
@@ -270,18 +270,22 @@ def _about(
 
 
 def checked(plan: EvaluationPlan) -> EvaluationPlan:
-    """The plan. Raises ArgumentError for numbers out of range, and where packages are missing."""
+    """The plan with its number of jobs.
+
+    Raises ArgumentError for numbers out of range, for a report or store within the data, and for
+    missing packages.
+    """
     check_installed("the evaluation", "eval", PACKAGES)
     if plan.every < 1 or plan.jobs < 0 or plan.listen < 0:
-        raise ArgumentError("--every is 1 or more, --jobs and --listen 0 or more")
+        raise ArgumentError("--every must be 1 or more, --jobs and --listen 0 or more")
     for folder in (plan.out, plan.cache):
         if plan.data.is_dir() and folder.resolve().is_relative_to(plan.data.resolve()):
             raise ArgumentError(
-                f"{folder}: lies in {plan.data}, so that the sound of the report would be taken "
-                "for clips; name another --out"
+                f"{folder}: is inside {plan.data}, so that the report's sounds would be taken for "
+                "clips; name another --out"
             )
     if not plan.seconds > 0:
-        raise ArgumentError(f"--seconds {plan.seconds:g}; an excerpt needs some length")
+        raise ArgumentError(f"--seconds {plan.seconds:g}: must be more than 0")
     if not 8000 <= plan.sample_rate <= 192_000:
-        raise ArgumentError(f"--rate {plan.sample_rate}; references have 8000 to 192000 Hz")
+        raise ArgumentError(f"--rate {plan.sample_rate}: must be from 8000 to 192000 Hz")
     return replace(plan, jobs=plan.jobs or granted_cores())

@@ -1,4 +1,4 @@
-"""How fast a system is and how much memory it takes: alone, in a fresh process, on all cores."""
+"""Measures a system's speed and memory: alone, in a fresh process, on all cores."""
 
 import os
 import sys
@@ -15,12 +15,12 @@ from audiocodec.lab.evaluate.measuring import Candidate, system_of
 from audiocodec.lab.evaluate.report_data import Speed
 from audiocodec.lab.reporting.machine import peak_mib
 
-REPEATS = 3  # the fastest counts: others had company
+REPEATS = 3  # the fastest counts, as it was disturbed least
 POLL_S = 0.001
 
 
 def speed_of(candidate: Candidate, reference: Reference) -> Speed:
-    """Run one clip three times, in a process that has done nothing else."""
+    """Encode and decode one clip three times, in a process that has done nothing else."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(_timed, candidate, reference.path).result()
 
@@ -43,7 +43,7 @@ def _timed(candidate: Candidate, path: Path) -> Speed:
 
 @contextmanager
 def _programs_watched() -> Iterator[list[float]]:
-    """Fills the list with peaks of the programs that this process runs, in MiB, seen every ms."""
+    """Collect peak memory in MiB of the programs that this process runs, sampled every ms."""
     peaks: list[float] = []
     done = threading.Event()
 
@@ -61,7 +61,7 @@ def _programs_watched() -> Iterator[list[float]]:
 
 
 def _programs() -> list[str]:
-    """Children that are other programs than this one; before exec they are copies of it."""
+    """Child processes that run another program; before exec, a child is a copy of this one."""
     found = []
     try:
         tasks = Path("/proc/self/task").iterdir()

@@ -1,7 +1,7 @@
-"""Decoded clips and their figures in a folder, each under a hash of all that it follows from.
+"""Keeps decoded clips and their figures in a folder, each under a hash of all that determines it.
 
-So a run that was stopped goes on, and another run, of another model too, finds what it shares
-with earlier ones. What is found is whole: every file is written beside and then renamed.
+So a stopped run resumes, and a run of another model reuses what it shares with earlier ones. Files
+appear whole: each is written under another name and then renamed.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from audiocodec.lab.systems.base import DecodedClip
 class StoredClip:
     """A decoded clip in the store."""
 
-    audio: Path  # FLAC, 16 bit: what is measured is what can be heard
+    audio: Path  # FLAC, 16 bit, both measured and heard
     n_bytes: int
     encode_s: float
     decode_s: float
@@ -30,15 +30,15 @@ class StoredClip:
 
 
 def key_of(*parts: str) -> str:
-    """Hash of texts, in order."""
+    """Hash of the texts in their order."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 class Store:
-    """The folder."""
+    """A folder of decoded clips and records."""
 
     def __init__(self, folder: Path) -> None:
-        """Makes the folder where it is missing. Raises OutputError."""
+        """Make the folder if it is missing. Raises OutputError."""
         self.folder = folder
         self.references, self.decoded, self.records = (
             folder / name for name in ("references", "decoded", "records")
@@ -47,7 +47,7 @@ class Store:
             make_folder(path)
 
     def find(self, key: str) -> StoredClip | None:
-        """What `put` kept under a key."""
+        """The clip that `put` stored under a key, or None."""
         record = self.find_record(key)
         if record is None:
             return None
@@ -56,7 +56,7 @@ class Store:
         return StoredClip(audio, codes=codes if has_codes else None, **record)
 
     def put(self, key: str, decoded: DecodedClip, sample_rate: int) -> StoredClip:
-        """Keep a decoded clip. Raises OutputError."""
+        """Store a decoded clip. Raises OutputError."""
         audio, codes = self._files(key)
         write_clip(audio, decoded.audio, sample_rate)
         if decoded.codes is not None:
@@ -67,7 +67,7 @@ class Store:
             "decode_s": decoded.decode_s,
             "has_codes": decoded.codes is not None,
         }
-        self.put_record(key, record)  # last: where it lies, the others do
+        self.put_record(key, record)  # last, so that it implies the other files
         return StoredClip(
             audio,
             decoded.n_bytes,
@@ -77,14 +77,14 @@ class Store:
         )
 
     def find_record(self, key: str) -> dict[str, Any] | None:
-        """What put_record kept under a key; None for a damaged one, too."""
+        """The record that put_record stored under a key; None if it is missing or damaged."""
         try:
             return json.loads((self.records / f"{key}.json").read_bytes())
         except (OSError, ValueError):
             return None
 
     def put_record(self, key: str, record: dict[str, Any]) -> None:
-        """Keep plain values. Raises OutputError."""
+        """Store a record of plain values. Raises OutputError."""
         write_file(self.records / f"{key}.json", json.dumps(record))
 
     def _files(self, key: str) -> tuple[Path, Path]:

@@ -1,6 +1,6 @@
-"""Means over clips with 95 % bootstrap intervals, medians, and how often there was no figure.
+"""Means over clips with 95 % bootstrap intervals, medians, and counts of missing figures.
 
-A failure is counted by its reason and never averaged in.
+Failures are counted by reason and enter no mean.
 """
 
 from collections import Counter
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from audiocodec.lab.evaluate.figures import METRICS
 from audiocodec.lab.evaluate.rows import ZERO_IS_NONE, ResultRow, Value, printable, write_table
 
-ALL = "all"  # the class of the clips of every class
-DRAWS = 2000  # of the bootstrap
+ALL = "all"  # stands for all classes together
+DRAWS = 2000  # resamplings of the bootstrap
 RATES = ("kbps", "nominal_kbps", "tokens_per_s", "encode_speed", "decode_speed")
 COLUMNS = (
     "class",
@@ -36,22 +36,22 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Summary:
-    """A figure or rate of a system at a setting, over the clips of a class that have it."""
+    """A figure or rate of a system at a setting, over those clips of a class that have it."""
 
     kind: str  # class, or ALL
     system: str
     setting: str
     metric: str  # a column of results.csv
     n: int  # clips that have it
-    mean: float = nan  # where n is 0
-    low: float = nan  # 95 % interval of the mean; where n is less than 2
+    mean: float = nan  # NaN if n is 0, as is the median
+    low: float = nan  # 95 % interval of the mean; NaN if n is less than 2
     high: float = nan
     median: float = nan
-    failures: dict[str, int] = field(default_factory=dict)  # clips by why they have none
+    failures: dict[str, int] = field(default_factory=dict)  # clips without the figure, by reason
 
     @property
     def label(self) -> str:
-        """Of the system at this setting, as ResultRow.label."""
+        """The same as ResultRow.label."""
         return f"{self.system}, {self.setting}"
 
 
@@ -69,13 +69,13 @@ class Summaries:
         return [kind for kind in kinds if kind != ALL or len(kinds) > 2]
 
     def labels(self, kind: str) -> list[str]:
-        """Systems at their settings in a class: by order of appearance, then by rate."""
+        """Labels of systems and settings in a class: in order of appearance, then by rate."""
         lines = [s for s in self.lines if s.kind == kind and s.metric == "kbps"]
         order = list(dict.fromkeys(s.system for s in lines))
         return [s.label for s in sorted(lines, key=lambda s: (order.index(s.system), s.mean))]
 
     def get(self, kind: str, label: str, metric: str) -> Summary | None:
-        """None where the metric was never tried."""
+        """The summary, or None if the metric was never tried."""
         return self._at.get((kind, label, metric))
 
     def kbps(self, kind: str, label: str) -> Summary:
@@ -83,7 +83,7 @@ class Summaries:
         return self._at[kind, label, "kbps"]
 
     def nearest(self, kind: str, label: str) -> str | None:
-        """Label of the nearest other system by measured rate, as a ratio; None if it is alone."""
+        """Label of the other system with the nearest measured rate, by ratio; None if alone."""
         mine = self.kbps(kind, label)
         rates = [self.kbps(kind, other) for other in self.labels(kind)]
         others = [rate for rate in rates if rate.system != mine.system]
@@ -93,14 +93,14 @@ class Summaries:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of the mean (Efron, 1979), always the same draws."""
+    """95 % percentile bootstrap interval of the mean (Efron, 1979), with a fixed seed."""
     x = np.asarray(values, dtype=np.float64)
     low, high = np.quantile(_shares(len(x)) @ x, (0.025, 0.975))
     return float(low), float(high)
 
 
 def summaries(rows: Sequence[ResultRow]) -> list[Summary]:
-    """A line for each class and ALL, system, setting and metric that was tried on any clip."""
+    """A summary for each class (and ALL), system, setting and metric tried on any clip."""
     groups: dict[tuple[str, str, str], list[ResultRow]] = {}
     kinds = dict.fromkeys(row.kind for row in rows)
     for kind in dict.fromkeys((*kinds, ALL)):
@@ -111,12 +111,12 @@ def summaries(rows: Sequence[ResultRow]) -> list[Summary]:
 
 
 def write_summary_csv(path: Path, lines: Iterable[Summary]) -> None:
-    """Write summary.csv. Raises OutputError where it cannot be written."""
+    """Write summary.csv. Raises OutputError if it cannot be written."""
     write_table(path, COLUMNS, map(_record, lines))
 
 
 def _lines(group: tuple[str, str, str], rows: Sequence[ResultRow]) -> Iterator[Summary]:
-    """Of one system at one setting: its rates, then its figures."""
+    """Summaries of one system at one setting: its rates, then its figures."""
     for name in RATES:
         values = [getattr(row, name) for row in rows]
         if name not in ZERO_IS_NONE or any(values):
@@ -139,7 +139,7 @@ def _summary(
 
 @lru_cache(maxsize=8)
 def _shares(n: int) -> NDArray[np.float64]:
-    """Share of each of n clips in each draw with replacement, (DRAWS, n)."""
+    """Share of each of n clips in each resampling with replacement, (DRAWS, n)."""
     draws = np.random.default_rng(0).integers(n, size=(DRAWS, n))
     rows = np.repeat(np.arange(DRAWS), n)
     return np.bincount(rows * n + draws.ravel(), minlength=DRAWS * n).reshape(DRAWS, n) / n

@@ -110,7 +110,7 @@ def test_another_file_is_refused(tmp_path: Path, content: bytes) -> None:
     """One line with the file's name."""
     path = tmp_path / "other.csv"
     path.write_bytes(content)
-    with pytest.raises(ArgumentError, match=r"other\.csv: no results\.csv"):
+    with pytest.raises(ArgumentError, match=r"other\.csv: not a results\.csv"):
         read_csv(path)
 
 

@@ -1,6 +1,6 @@
-"""Reads the ratings that the listening page saved: JSON or CSV, one listener a file.
+"""Reads the ratings that the listening page saved: JSON or CSV, one file per listener.
 
-A file comes from a listener, by mail or chat, so nothing in it is taken on trust.
+Files come from listeners by mail or chat, so nothing in them is trusted.
 """
 
 import csv
@@ -36,24 +36,24 @@ MAX_SECONDS, MAX_COUNT = 1e6, 1_000_000
 
 @dataclass(frozen=True)
 class Answer:
-    """One rating: what a listener gave one condition of one trial."""
+    """A listener's rating of one condition in one trial."""
 
     test: str
     listener: str
     started: str  # ISO 8601, UTC
     finished: str  # "": not finished
     trial: str
-    order: int  # from 1, as this listener heard the trials
+    order: int  # place of the trial in this listener's order, from 1
     seconds: float  # spent on the trial
     condition: str
     score: float  # 0 to 100
-    plays: int  # how often the condition was chosen while playing
+    plays: int  # how often the listener switched to the condition during playback
     comment: str  # on the trial
     remarks: str  # on the whole test
 
 
 def read_answers(path: Path) -> tuple[Answer, ...]:
-    """All ratings of a file. Raises RatingsError: which file, what in it is wrong."""
+    """All ratings of a file. Raises RatingsError that names the file and what is wrong in it."""
     readers = {".json": _from_json, ".csv": _from_csv}
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -68,7 +68,7 @@ def read_answers(path: Path) -> tuple[Answer, ...]:
 
 
 class _Wrong(ValueError):
-    """What is wrong in a file; read_answers adds which file."""
+    """Says what is wrong in a file; read_answers adds the file's name."""
 
 
 def _limited(answers: Iterator[Answer]) -> Iterator[Answer]:
@@ -79,10 +79,10 @@ def _limited(answers: Iterator[Answer]) -> Iterator[Answer]:
 
 
 def _from_json(path: Path) -> Iterator[Answer]:
-    """Ratings nest in trials, trials in the session."""
+    """Read a session, in which ratings are nested in trials."""
     session = _mapping(load_json(path), "the file")
     if session.get("format") != FORMAT:
-        raise _Wrong(f"is not of the listening page: format is not {FORMAT!r}")
+        raise _Wrong(f"was not saved by the listening page: format is not {FORMAT!r}")
     for trial in _list(session, "trials"):
         trial = _mapping(trial, "a trial")
         for rating in _list(trial, "ratings"):
@@ -90,7 +90,7 @@ def _from_json(path: Path) -> Iterator[Answer]:
 
 
 def _from_csv(path: Path) -> Iterator[Answer]:
-    """A line a rating. Numbers are text here, and are read as such."""
+    """Read one rating per line, and convert its numbers from text."""
     lines = csv.DictReader(io.StringIO(load_text(path), newline=""), strict=True)
     try:
         missing = [name for name in COLUMNS if name not in (lines.fieldnames or ())]
@@ -113,7 +113,7 @@ def _parsed(line: Mapping[str, Any], name: str) -> float:
 
 
 def _answer(found: Mapping[str, Any]) -> Answer:
-    """Check each field. Raises _Wrong."""
+    """Make an Answer, checking each field. Raises _Wrong."""
     return Answer(
         test=_id(found, "test"),
         listener=_listener(found),
@@ -158,7 +158,7 @@ def _id(found: Mapping[str, Any], name: str) -> str:
 
 
 def _listener(found: Mapping[str, Any]) -> str:
-    """The page's own rule: letters of any script, digits, space . _ -"""
+    """Check a name by the page's rule: letters of any script, digits, space . _ -"""
     value = _text(found, "listener").strip()
     if not 0 < len(value) <= MAX_NAME or not all(_in_names(letter) for letter in value):
         raise _Wrong(
@@ -205,7 +205,7 @@ def _comment(found: Mapping[str, Any], name: str) -> str:
 
 
 def _shown(value: object) -> str:
-    """For a one-line message, however long or odd the value is."""
+    """The value as one short line for a message, however long or odd it is."""
     if isinstance(value, dict | list):
         return f"a {type(value).__name__}"
     try:

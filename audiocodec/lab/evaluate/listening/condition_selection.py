@@ -1,4 +1,4 @@
-"""Which conditions a listening test compares: few enough to be rated side by side."""
+"""Chooses the conditions of a listening test: few enough to be rated side by side."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,15 +7,16 @@ import numpy as np
 
 from audiocodec.lab.evaluate.report_data import Condition, HeardClip, Report
 
-OF_MODEL = 3  # its highest rates
+OF_MODEL = 3  # settings of the model, those of the highest rates
 MAX_SYSTEMS = 8  # beside the hidden reference and the anchor (BS.1534: 12 conditions at most)
 
 
 def blind_clips(report: Report) -> list[HeardClip]:
-    """The clips of a report that can be heard, each with the model and what is nearest in rate.
+    """The clips of a report's players, each with the conditions to compare.
 
-    Of the model the highest rates, the highest first; of every other system the setting whose mean
-    rate is nearest to the model's highest, and the next one above it, while there is room.
+    The model is there at its highest rates, the highest first; every other system at the setting
+    whose mean rate is nearest to the model's highest and, while there is room, at the next one
+    above.
     """
     chosen = _chosen(report)
     clips = []
@@ -28,7 +29,7 @@ def blind_clips(report: Report) -> list[HeardClip]:
 
 
 def _chosen(report: Report) -> list[str]:
-    """Labels of the conditions."""
+    """The labels of the chosen conditions."""
     rates: dict[str, dict[str, float]] = {}  # system: label: mean kbps
     for label, conditions in _by_label([c for h in report.heard for c in h.conditions]).items():
         kbps = float(np.mean([condition.row.kbps for condition in conditions]))

@@ -1,6 +1,6 @@
-"""The key of a listening test: which clip and system stand behind which id.
+"""The key of a listening test: which id stands for which clip or system.
 
-The page never loads it, so that listener and experimenter may sit before the same folder.
+The page never loads it, so listeners can work in the same folder without seeing it.
 """
 
 import json
@@ -12,12 +12,12 @@ from typing import Any
 from audiocodec.errors import CodecError
 from audiocodec.files import write_file
 
-REFERENCE, ANCHOR, SYSTEM = "reference", "anchor", "system"  # what a condition is
+REFERENCE, ANCHOR, SYSTEM = "reference", "anchor", "system"  # roles of conditions
 MAX_BYTES = 16 * 2**20
 
 
 class RatingsError(CodecError):
-    """A key, or ratings, that cannot be used. One line: which file, what is wrong, what to do."""
+    """A key or ratings file that cannot be used; names the file and what is wrong in one line."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class KeyTrial:
 
 @dataclass(frozen=True)
 class Key:
-    """Of one test. Systems are in the order of the report in each trial."""
+    """The key of one test. In each trial, systems are in the report's order."""
 
-    test: str  # id, in each ratings file too
+    test: str  # id, which each ratings file repeats
     title: str
     trials: tuple[KeyTrial, ...]
 
@@ -53,12 +53,12 @@ class Key:
 
 
 def write_key(path: Path, key: Key) -> None:
-    """Write as JSON; replaces an older one. Raises OutputError where that cannot be."""
+    """Write as JSON, replacing an older key. Raises OutputError if it cannot be written."""
     write_file(path, json.dumps(asdict(key), indent=1, ensure_ascii=False))
 
 
 def read_key(path: Path) -> Key:
-    """Read what write_key wrote. Raises RatingsError for anything else."""
+    """Read a file of write_key. Raises RatingsError for anything else."""
     found = load_json(path)
     try:
         trials = tuple(_trial(trial) for trial in found["trials"])
@@ -93,14 +93,14 @@ def _role(value: object) -> str:
 
 
 def load_text(path: Path) -> str:
-    """A text file of at most MAX_BYTES. Raises RatingsError."""
+    """Read a text file of at most MAX_BYTES. Raises RatingsError."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise RatingsError(f"{path}: cannot be read: {error.strerror}") from error
     if len(data) > MAX_BYTES:
-        raise RatingsError(f"{path}: longer than {MAX_BYTES // 2**20} MiB; is no ratings file")
+        raise RatingsError(f"{path}: longer than {MAX_BYTES // 2**20} MiB; not a ratings file")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -108,7 +108,7 @@ def load_text(path: Path) -> str:
 
 
 def load_json(path: Path) -> Any:
-    """A JSON file of at most MAX_BYTES. Raises RatingsError, also where it is cut or too deep."""
+    """Read JSON of at most MAX_BYTES. Raises RatingsError, also if it is cut or nested too deep."""
     try:
         return json.loads(load_text(path))
     except (ValueError, RecursionError) as error:  # JSONDecodeError, or a number of 5000 digits

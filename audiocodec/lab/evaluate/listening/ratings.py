@@ -1,4 +1,4 @@
-"""What listeners' ratings say: screening, means and intervals by system and class.
+"""Analyses listeners' ratings: screening, means and intervals by system and class.
 
 Follows ITU-R BS.1534-3: post-screening (4.1.2), and means with intervals by Student's t.
 """
@@ -20,15 +20,15 @@ from audiocodec.lab.evaluate.listening.key import (
     read_key,
 )
 
-ALL = "all"  # of all classes
-LIMIT = 90.0  # a hidden reference below it was not heard, an anchor above it neither
-MAX_PERCENT = 15  # of a listener's trials
+ALL = "all"  # all classes together
+LIMIT = 90.0  # who rates a hidden reference below it, or an anchor above it, did not recognise it
+MAX_PERCENT = 15  # share of a listener's trials in which that may happen
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Rating:
-    """An answer, and what stood behind its ids."""
+    """An answer, and what its ids stand for."""
 
     answer: Answer
     clip: str
@@ -45,47 +45,47 @@ class Listener:
     n_trials: int
     reference_missed: int  # trials with the hidden reference below 90
     anchor_missed: int  # trials with the anchor above 90
-    excluded: str  # why; "": kept
+    excluded: str  # the reason; "" if kept
 
 
 @dataclass(frozen=True)
 class Mean:
-    """Ratings of a system in a class, or of its differences: mean with 95 % interval."""
+    """Mean of a system's ratings, or rating differences, in a class, with its 95 % interval."""
 
     system: str
     role: str
     kind: str  # class, or ALL
     n: int  # ratings
     mean: float
-    low: float  # NaN: of one rating, no interval
+    low: float  # NaN, as high is: a single rating has no interval
     high: float
     median: float
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """All that the ratings of one test say."""
+    """The results of one test."""
 
     test: str
     title: str
-    ratings: tuple[Rating, ...]  # of all listeners, the excluded too
+    ratings: tuple[Rating, ...]  # of all listeners, excluded ones too
     listeners: tuple[Listener, ...]
     means: tuple[Mean, ...]  # of kept listeners; best system first in each class
     compared_with: str  # the report's first system
-    differences: tuple[Mean, ...]  # its rating less another system's, by the same listener
+    differences: tuple[Mean, ...]  # its rating minus another system's by the same listener
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """ALL, then classes, in order of appearance."""
+        """ALL, then the classes in order of appearance."""
         return tuple(dict.fromkeys(mean.kind for mean in self.means))
 
 
 def analyse(files: Sequence[Path], key: Path) -> Analysis:
     """Read ratings files, join them with the key of their test, screen listeners, summarise.
 
-    A listener's JSON and CSV hold the same ratings: a trial rated twice by the same name is
-    refused, for no choice between them would be fair. Trials may be missing, ratings in them not.
-    Raises RatingsError: which file, what is wrong.
+    A trial rated twice under the same name is refused, because any choice would be arbitrary; so
+    give a listener's JSON or CSV, not both. Whole trials may be missing, but not single ratings.
+    Raises RatingsError that names the file and what is wrong.
     """
     if not files:
         raise RatingsError("no ratings files given; the listening page saves them as JSON or CSV")
@@ -109,7 +109,7 @@ def analyse(files: Sequence[Path], key: Path) -> Analysis:
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean by Student's t, n - 1 degrees of freedom; NaN for one value.
+    """95 % interval of the mean by Student's t, n - 1 degrees of freedom; NaNs for a single value.
 
     Source: BS.1534-3, statistical analysis.
     """
@@ -147,7 +147,7 @@ def _joined(files: Sequence[Path], key: Key, key_path: Path) -> list[Rating]:
 
 
 def _check_complete(path: Path, answers: Sequence[Answer], trial: KeyTrial) -> None:
-    """Each condition of a trial is rated once."""
+    """Raise RatingsError unless each condition of a trial is rated exactly once."""
     given = [answer.condition for answer in answers]
     for condition in given:
         if condition not in trial.conditions:
@@ -175,9 +175,9 @@ def _screened(ratings: Sequence[Rating]) -> tuple[Listener, ...]:
 def _screen(name: str, ratings: Sequence[Rating]) -> Listener:
     """Post-screening of one listener: BS.1534-3, 4.1.2.
 
-    Out goes who rates the hidden reference below 90 in more than 15 % of the trials, or the
-    anchor above 90 in more than 15 %. The standard says this of its mid-range anchor (7 kHz); our
-    test has the 3.5 kHz one, which is further from the reference, so the rule is only milder.
+    Excludes a listener who rates the hidden reference below 90, or the anchor above 90, in more
+    than 15 % of the trials. The standard states the latter for its mid-range anchor (7 kHz). Our
+    test has the 3.5 kHz anchor, further from the reference, so the rule is only milder.
     """
     references = [rating.answer.score for rating in ratings if rating.role == REFERENCE]
     anchors = [rating.answer.score for rating in ratings if rating.role == ANCHOR]
@@ -199,7 +199,7 @@ def _means(ratings: Sequence[Rating]) -> list[Mean]:
 
 
 def _differences(ratings: Sequence[Rating], first: str) -> list[Mean]:
-    """`first` less each other system, within one listener and trial."""
+    """Ratings of `first` minus those of each other system, within one listener and trial."""
     of_first = {
         (rating.answer.listener, rating.answer.trial): rating.answer.score
         for rating in ratings
@@ -227,7 +227,7 @@ def _mean(system: str, role: str, kind: str, values: Sequence[float]) -> Mean:
 
 
 def _sorted(means: Iterable[Mean]) -> list[Mean]:
-    """By class in order of appearance, the best first in each."""
+    """Sorted by class in order of appearance, the best first in each."""
     found = list(means)
     kinds = list(dict.fromkeys(mean.kind for mean in found))
     return sorted(found, key=lambda mean: (kinds.index(mean.kind), -mean.mean))

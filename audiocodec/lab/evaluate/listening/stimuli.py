@@ -1,7 +1,8 @@
-"""Audio of a listening test, and its folder: page, one data script a trial, key.
+"""Makes the audio of a listening test, and its folder: page, one data script per trial, key.
 
-A page from a folder may neither fetch files nor take samples from <audio>, so each trial's audio
-is a script: 16-bit FLAC in base64, which the page decodes. The scripts name nothing but ids.
+A page opened from a folder can neither fetch files nor read samples from <audio>. So each trial's
+audio is a script that holds 16-bit FLAC in base64, which the page decodes. Scripts contain ids, but
+no names of systems.
 """
 
 import base64
@@ -34,7 +35,7 @@ Pcm: TypeAlias = NDArray[np.int16]  # (n_samples,)
 
 PAGE = "listening_test.html"
 KEY = "listening_key.json"
-PARTS = "listening"  # folder of all that the page loads
+PARTS = "listening"  # folder of the files that the page loads
 SOURCES = Path(__file__).with_name("page")
 
 MAX_SYSTEMS = 10  # BS.1534-3: at most 12 signals a trial, the reference and anchor among them
@@ -47,10 +48,10 @@ def write_listening_test(
 ) -> None:
     """Write listening_test.html, what it loads under listening/, and listening_key.json.
 
-    clips: a trial each, with the conditions to be rated; the hidden reference and the anchor are
-    added here. Replaces an older test in `folder`. Ids and their order follow from the seed.
-    Raises ArgumentError for no clip, or no or too many conditions; AudioError for a file that
-    does not fit its reference; OutputError where the folder cannot be written.
+    clips: one for each trial, with the conditions to rate; this function adds the hidden reference
+    and the anchor. Replaces an older test in `folder`. The seed determines ids and their order.
+    Raises ArgumentError without clips, or without or with too many conditions; AudioError for a
+    file that does not fit its reference; OutputError if the folder cannot be written.
     Source: ITU-R BS.1534-3.
     """
     if not clips:
@@ -76,12 +77,12 @@ def write_listening_test(
 
 
 def low_pass(audio: NDArray[np.number], sample_rate: int) -> NDArray[np.float64]:
-    """The 3.5 kHz low-pass anchor of BS.1534-3, of audio (n_samples,).
+    """The 3.5 kHz low-pass anchor of BS.1534-3 for audio (n_samples,), as long as the audio.
 
-    A linear-phase FIR (sinc in a Kaiser window) with its delay taken out, so zero phase: the
-    anchor stays aligned with the reference. Flat within 0.01 dB to 3.5 kHz, at least 59 dB down
-    from 4 kHz; the standard asks for 0.1 dB, and 25 dB at 4 kHz, 50 dB at 4.5 kHz.
-    Raises ArgumentError for a rate that holds no such band.
+    A linear-phase FIR (Kaiser-windowed sinc) whose delay is removed, so that the anchor stays
+    aligned with the reference. Flat within 0.01 dB up to 3.5 kHz, at least 59 dB down from 4 kHz;
+    the standard demands 0.1 dB, and 25 dB at 4 kHz, 50 dB at 4.5 kHz.
+    Raises ArgumentError for a sample rate too low for that band.
     """
     if sample_rate < 2.25 * STOP_HZ:
         raise ArgumentError(
@@ -92,7 +93,7 @@ def low_pass(audio: NDArray[np.number], sample_rate: int) -> NDArray[np.float64]
 
 
 def anchor_filter(sample_rate: int) -> NDArray[np.float64]:
-    """Impulse response, odd in length and symmetric. Length and beta by Kaiser's formulas."""
+    """Impulse response (n_taps,), symmetric and odd in length, which follows Kaiser's formulas."""
     width = 2 * np.pi * (STOP_HZ - PASS_HZ) / sample_rate  # of the transition, radians a sample
     half = int(np.ceil((STOP_DB - 7.95) / (2.285 * width) / 2))
     cut = (PASS_HZ + STOP_HZ) / sample_rate  # middle of the transition, as a share of Nyquist
@@ -102,14 +103,14 @@ def anchor_filter(sample_rate: int) -> NDArray[np.float64]:
 
 
 class _Ids:
-    """Random-looking ids and orders that follow from a seed."""
+    """Random ids and orders, determined by a seed."""
 
     def __init__(self, seed: int) -> None:
         self.random = np.random.default_rng(seed)
         self.given: set[str] = set()
 
     def next(self) -> str:
-        """Eight hex digits, none twice."""
+        """Eight hex digits, different from all earlier ids."""
         while (name := self.random.bytes(4).hex()) in self.given:
             pass
         self.given.add(name)
@@ -120,7 +121,7 @@ class _Ids:
 
 
 def _key_trial(clip: HeardClip, ids: _Ids) -> tuple[KeyTrial, list[str]]:
-    """The key of a trial, in the report's order, and its ids in an order that says nothing."""
+    """The key of a trial in the report's order, and its ids in random order."""
     if not 1 <= len(clip.conditions) <= MAX_SYSTEMS:
         raise ArgumentError(
             f"{clip.clip}: {len(clip.conditions)} conditions; a trial has 1 to {MAX_SYSTEMS}"
@@ -140,7 +141,7 @@ def _key_trial(clip: HeardClip, ids: _Ids) -> tuple[KeyTrial, list[str]]:
 
 
 def _stimuli(clip: HeardClip, reference: Pcm, rate: int) -> list[Pcm]:
-    """Audio of each condition in the key's order: reference, anchor, systems."""
+    """The audio of each condition in the key's order: reference, anchor, systems."""
     anchor = np.clip(np.rint(low_pass(reference, rate)), -32768, 32767).astype(np.int16)
     systems = [_fitting(made, reference, rate) for made in clip.conditions]
     return [reference, anchor, *systems]
@@ -157,7 +158,7 @@ def _fitting(made: Condition, reference: Pcm, rate: int) -> Pcm:
 
 
 def _script(trial: KeyTrial, order: Sequence[str], audio: Sequence[Pcm], rate: int) -> bytes:
-    """A script that hands the page a trial's audio; conditions in the order of their ids."""
+    """A script that gives the page a trial's audio, with the conditions in the given order."""
     coded = dict(zip(trial.conditions, (_coded(pcm, rate) for pcm in audio), strict=True))
     data = {
         "reference": _coded(audio[0], rate),
@@ -167,14 +168,14 @@ def _script(trial: KeyTrial, order: Sequence[str], audio: Sequence[Pcm], rate: i
 
 
 def _coded(pcm: Pcm, rate: int) -> str:
-    """FLAC made anew, in base64: the file given may carry tags that name its system."""
+    """Newly encoded FLAC in base64; the original file may have tags that name its system."""
     file = io.BytesIO()
     sf.write(file, pcm, rate, format="FLAC", subtype="PCM_16")
     return base64.b64encode(file.getvalue()).decode()
 
 
 def _read(path: Path) -> tuple[Pcm, int]:
-    """Mono samples and their rate. Raises AudioError."""
+    """Mono int16 samples (n_samples,) and the sample rate. Raises AudioError."""
     try:
         audio, rate = sf.read(path, dtype="int16", always_2d=True)
     except (sf.LibsndfileError, OSError) as error:
@@ -185,7 +186,7 @@ def _read(path: Path) -> tuple[Pcm, int]:
 
 
 def _prepare(parts: Path) -> None:
-    """Make the folder; take away trials of an older test, of which there may have been more."""
+    """Make the folder, and delete the trials of an older test, which may have had more."""
     make_folder(parts)
     try:
         for old in parts.glob("trial_*.js"):

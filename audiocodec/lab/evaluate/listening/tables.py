@@ -1,4 +1,4 @@
-"""Ratings as files: ratings.csv, raw_ratings.csv, ratings.md, and ratings.html with a plot."""
+"""Writes ratings.csv, raw_ratings.csv, ratings.md, and ratings.html with a plot."""
 
 import csv
 import html
@@ -14,13 +14,13 @@ from audiocodec.lab.evaluate.listening.ratings import Analysis, Listener, Mean
 from audiocodec.lab.reporting.pictures import svg_of
 from audiocodec.lab.reporting.tables import markdown_table
 
-INK = "#010203"  # stands for the text's colour until the plot is in the page
+INK = "#010203"  # replaced by the page's text colour when the plot is put into the page
 HEAD = ("system", "n", "mean", "95 % interval", "median")
 HOW = (
-    "Screening after ITU-R BS.1534-3, 4.1.2: a listener is left out who rated the hidden reference "
-    "below 90, or the anchor above 90, in more than 15 % of the trials. Intervals: Student's t "
-    "over all ratings, as in the standard; it takes ratings of one listener for independent, so "
-    "with few listeners they are too narrow."
+    "Screening by ITU-R BS.1534-3, 4.1.2: a listener who rated the hidden reference below 90, or "
+    "the anchor above 90, in more than 15 % of the trials is left out. Intervals: Student's t over "
+    "all ratings, as in the standard; it assumes that ratings of one listener are independent, so "
+    "with few listeners the intervals are too narrow."
 )
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; }
@@ -37,9 +37,9 @@ svg { width: 100%; min-width: 40rem; height: auto; }
 
 
 def write_ratings(folder: Path, analysis: Analysis) -> None:
-    """Write ratings.csv, raw_ratings.csv, ratings.md and ratings.html; older ones are replaced.
+    """Write ratings.csv, raw_ratings.csv, ratings.md and ratings.html, replacing older ones.
 
-    Raises OutputError where that cannot be.
+    Raises OutputError if they cannot be written.
     """
     make_folder(folder)
     files = {
@@ -59,7 +59,7 @@ def _csv(lines: Iterable[Sequence[object]]) -> str:
 
 
 def _mean_lines(analysis: Analysis) -> Iterator[Sequence[object]]:
-    """`of`: ratings themselves, or how far the report's first system lies above this one."""
+    """Lines of ratings.csv. Its column `of` tells ratings from differences to the first system."""
     yield "of", "class", "system", "role", "n", "mean", "low", "high", "median"
     for of, means in (("rating", analysis.means), ("difference", analysis.differences)):
         for mean in means:
@@ -85,7 +85,7 @@ def _raw_lines(analysis: Analysis) -> Iterator[Sequence[object]]:
 
 
 def _inert(text: str) -> str:
-    """A listener's text that no spreadsheet takes for a formula."""
+    """A listener's text, changed so that no spreadsheet takes it for a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
@@ -102,7 +102,7 @@ def _markdown(analysis: Analysis) -> Iterator[str]:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """The text, escaped for Markdown."""
     escaped = "".join(f"\\{letter}" if letter in r"\`*_[]|#" else letter for letter in text)
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace("\n", " ")
 
@@ -132,7 +132,7 @@ _Section = tuple[str, Sequence[str], list[Sequence[str]]]  # title, head, lines
 
 
 def _sections(analysis: Analysis) -> Iterator[_Section]:
-    """The tables, the same in Markdown and in the page."""
+    """The tables, which are the same in Markdown and in the page."""
     for kind in analysis.kinds:
         lines = [_cells(mean) for mean in analysis.means if mean.kind == kind]
         yield f"{kind}: mean ratings, 0 to 100", HEAD, lines
@@ -164,7 +164,7 @@ def _count(analysis: Analysis) -> str:
 
 
 def plot(analysis: Analysis) -> str:
-    """Means and intervals of each class as an SVG element; its ink is the page's text colour."""
+    """Means and intervals of each class as an SVG element in the page's text colour."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 

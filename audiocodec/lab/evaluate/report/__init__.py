@@ -1,7 +1,7 @@
-"""The report: a folder that opens in a browser without a server.
+"""Writes the report: a folder whose page opens in a browser without a server.
 
-tables        what was measured, for Markdown and for the page
+tables        the tables of the page and of summary.md
 plots         rate-distortion curves and codebook use
-spectrograms  pictures of sounds
+spectrograms  spectrograms of the sounds in the players
 page          index.html with players, and every file beside it
 """

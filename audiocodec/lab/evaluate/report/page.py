@@ -1,6 +1,6 @@
-"""Writes the report's folder: index.html with players, and every file that it names.
+"""Writes the report's folder: index.html with players, and every file that it refers to.
 
-References are relative, so the folder works from a disk, without a server or a network.
+Links are relative, so the folder works from a disk, without a server or a network.
 """
 
 import json
@@ -24,25 +24,26 @@ from audiocodec.lab.evaluate.report_data import HeardClip, Report
 from audiocodec.lab.evaluate.rows import ResultRow, printable, write_csv, write_parquet
 from audiocodec.lab.evaluate.summary import ALL, Summaries, write_summary_csv
 
-LISTENING_TEST = "listening_test.html"  # linked where it lies in the folder
-LONGEST_NAME = 60  # of a file, without its ending
+LISTENING_TEST = "listening_test.html"  # linked if the folder holds it
+LONGEST_NAME = 60  # characters of a file's name without its ending
 ON_BUTTONS = ("visqol", "mel")  # figures of a clip that its buttons show
 
-SPEED_NOTE = '<p class="note">Each system alone on the machine, in a process of its own.</p>\n'
+SPEED_NOTE = '<p class="note">Each system ran alone, in a process of its own.</p>\n'
 CODEBOOK_NOTE = (
     '<p class="note">Entropy says how many bits the codes of a codebook carry; efficiency is their '
-    "sum over the bits spent. Grey is what there could be.</p>\n"
+    "sum over the bits spent. Grey bars are the maximum.</p>\n"
 )
 HOW_TO_LISTEN = (
-    '<p class="note scripted">Switching goes on from the same position. Keys, in the player last '
-    "used: <kbd>space</kbd> plays and pauses, <kbd>0</kbd> is the reference, <kbd>1</kbd> to "
-    "<kbd>9</kbd> and <kbd>←</kbd> <kbd>→</kbd> choose. A click in a spectrogram moves there.</p>"
+    '<p class="note scripted">After switching, the sound continues at the same position. Keys, in '
+    "the player last used: <kbd>space</kbd> plays and pauses, <kbd>0</kbd> is the reference, "
+    "<kbd>1</kbd> to <kbd>9</kbd> and <kbd>←</kbd> <kbd>→</kbd> choose. A click in a spectrogram "
+    "moves there.</p>"
 )
 
 
 @dataclass(frozen=True)
 class Sound:
-    """Something to hear in a player; paths are relative to the folder."""
+    """A sound of a player; paths are relative to the folder."""
 
     label: str
     audio: str
@@ -52,7 +53,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Player:
-    """A clip to hear: the reference first, then what became of it, system by system."""
+    """A clip to hear: the reference first, then its decoded versions, system by system."""
 
     id: str
     heard: HeardClip
@@ -62,10 +63,10 @@ class Player:
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write a folder that opens at index.html; what lies in it already stays or is replaced.
+    """Write a folder with index.html. Replaces files of the same names; others stay.
 
-    Raises OutputError where the folder cannot be made or written, AudioError for a clip that
-    cannot be read.
+    Raises OutputError if the folder cannot be made or written, AudioError for a clip that cannot
+    be read.
     """
     try:
         make_folder(folder)
@@ -78,7 +79,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def safe_names(names: Iterable[str]) -> list[str]:
-    """File names for any texts: plain ASCII, short, and different even where case is ignored."""
+    """File names for any texts: ASCII, short, and different even where letter case is ignored."""
     taken: set[str] = set()
     safe = []
     for name in names:
@@ -129,13 +130,13 @@ def _write_plots(folder: Path, report: Report, summaries: Summaries) -> None:
 
 
 def _write_sounds(folder: Path, report: Report) -> list[Player]:
-    """Copy what can be heard, draw its spectrograms."""
+    """Copy the sounds, and draw their spectrograms."""
     names = safe_names(re.sub(r"\.\w{1,5}$", "", heard.clip) for heard in report.heard)
     return [_write_clip(folder, name, heard) for name, heard in zip(names, report.heard)]
 
 
 def _write_clip(folder: Path, name: str, heard: HeardClip) -> Player:
-    """audio/<clip>/ and spectrograms/<clip>/, a file for the reference and each condition."""
+    """Write audio/<clip>/ and spectrograms/<clip>/, with a file for each sound of the player."""
     order = list(dict.fromkeys(condition.row.system for condition in heard.conditions))
     conditions = sorted(heard.conditions, key=lambda condition: order.index(condition.row.system))
     labels = ["reference", *(condition.row.label for condition in conditions)]
@@ -222,7 +223,7 @@ def _plot(source: str, title: str) -> str:
 
 
 def _table(table: Table, look: dict[str, Look], style: str = "") -> str:
-    """The table in a box that scrolls sideways, and its notes."""
+    """The table in a box that scrolls sideways, and its notes. style: a class of the box."""
     head = "".join(f'<th scope="col">{_text(column)}</th>' for column in table.columns)
     lines = "\n".join(_line(line, look) for line in table.lines)
     notes = "".join(f"<li>{_text(note)}</li>" for note in table.notes)
@@ -248,7 +249,7 @@ def _cell(cell: TableCell) -> str:
 
 
 def _swatch(label: str, look: dict[str, Look]) -> str:
-    """The colour of a system in the plots, by the label that begins with its name."""
+    """A system's colour in the plots, found by a label that begins with the system's name."""
     system = max((name for name in look if label.startswith(f"{name}, ")), key=len, default=None)
     return f'<i class="swatch" style="--c:{look[system].colour}"></i>' if system else ""
 
@@ -283,7 +284,7 @@ def _player(player: Player, report: Report, look: dict[str, Look]) -> str:
 
 
 def _first_heard(sounds: Sequence[Sound], model: str) -> int:
-    """The model at its highest rate, or else the reference."""
+    """Index of the model's sound at its highest rate, or else of the reference."""
     own = [i for i, sound in enumerate(sounds) if sound.row and sound.row.system == model]
     return max(own, key=lambda i: sounds[i].row.kbps, default=0)  # type: ignore[union-attr]
 
@@ -325,7 +326,7 @@ def _short_figure(row: ResultRow, name: str) -> str:
 
 
 def _source(sound: Sound) -> str:
-    """A native player, for browsers without scripts; the script plays through it too."""
+    """A native player, used by browsers without scripts and by the script."""
     figures = "The recording as it is, mono."
     if sound.row is not None:
         shown = [_short_figure(sound.row, metric.name) for metric in METRICS if metric.shown]
@@ -343,12 +344,12 @@ def _systems_with_codebooks(report: Report) -> list[str]:
 
 
 def _named(names: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Each with a name for its file."""
+    """Each name, after a name for its file."""
     return zip(safe_names(names), names)
 
 
 def _text(text: str) -> str:
-    """Any text as HTML, also within quotes."""
+    """Any text, escaped for HTML, also within quotes."""
     return escape(printable(text), quote=True)
 
 

@@ -1,6 +1,6 @@
-"""Rate-distortion curves and codebook use, as SVG that is the same for the same figures.
+"""Plots rate-distortion curves and codebook use as SVG, the same bytes for the same figures.
 
-Drawn on matplotlib's Figure alone, never pyplot, so nothing is left behind in the process.
+Uses matplotlib's Figure but not pyplot, so that no state is left behind in the process.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INK, FAINT, GRID = "#24292f", "#6b737c", "#d5d9de"
-DARK = {INK: "#e4e7ea", FAINT: "#a0a8b0", GRID: "#3a4149"}  # on a dark page
+DARK = {INK: "#e4e7ea", FAINT: "#a0a8b0", GRID: "#3a4149"}  # their replacements on a dark page
 MODEL_COLOUR = "#d55e00"
-# Okabe and Ito, Color Universal Design (2008): told apart by the colour-blind; all show on both
-# white and black. Markers differ too.
+# Okabe and Ito, Color Universal Design (2008): distinct for colour-blind readers, and visible on
+# white and on black. Markers differ too.
 COLOURS = ("#0072b2", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f", "#8f63c4")
 MARKERS = ("s", "^", "D", "v", "P", "X", "h")
 RATE_TICKS = (0.25, 0.5, 1, 2, 4, 8, 16, 32, 64, 128, 256)  # kbps
@@ -45,7 +45,7 @@ class Look:
 
 
 def looks(report: Report) -> dict[str, Look]:
-    """A look for each system, by order of appearance; the model's is its own."""
+    """A look for each system, by order of appearance; the model's is always the same."""
     systems = dict.fromkeys(row.system for row in report.rows)
     others = [system for system in systems if system != report.model]
     given = {
@@ -56,7 +56,7 @@ def looks(report: Report) -> dict[str, Look]:
 
 
 def rate_distortion(report: Report, summaries: Summaries, kind: str) -> "Figure":
-    """A panel for each shown metric of a class: mean and 95 % interval over measured kbps."""
+    """A panel for each shown metric of a class: mean and 95 % interval by measured kbps."""
     metrics = shown_metrics([row for row in report.rows if kind in (row.kind, ALL)], kind)
     figure, panels = _grid(len(metrics), n_columns=3)
     for panel, metric in zip(panels, metrics):
@@ -68,7 +68,7 @@ def rate_distortion(report: Report, summaries: Summaries, kind: str) -> "Figure"
 
 
 def overview(report: Report, summaries: Summaries) -> "Figure":
-    """ViSQOL, mel distance and SI-SDR of each class, then what speech alone has; for a README."""
+    """ViSQOL, mel distance and SI-SDR of each class, then figures for speech; for a README."""
     kinds = [kind for kind in summaries.kinds if kind != ALL]
     shown = [(name, kind) for name in OVERVIEW for kind in kinds]
     shown += [(name, SPEECH) for name in OVERVIEW_OF_SPEECH[: len(kinds)] if SPEECH in kinds]
@@ -84,7 +84,7 @@ def overview(report: Report, summaries: Summaries) -> "Figure":
 
 
 def codebook_use(usages: Sequence[Usage]) -> "Figure":
-    """Of one system: entropy of each codebook against its bits, and share of entries used."""
+    """Entropy and share of entries used, of each codebook of one system, beside their maxima."""
     figure, panels = _grid(2 * len(usages), n_columns=len(usages))
     for usage, entropy, used in zip(usages, panels, panels[len(usages) :]):
         where = "all classes" if usage.kind == ALL else usage.kind
@@ -104,16 +104,16 @@ def codebook_use(usages: Sequence[Usage]) -> "Figure":
 
 
 def save_svg(figure: "Figure", path: Path, for_page: bool = True) -> None:
-    """Write an SVG with text as text. Raises OutputError where it cannot be written.
+    """Write an SVG whose text stays text. Raises OutputError if it cannot be written.
 
-    for_page: transparent, and light on dark where the reader prefers it; else on white.
+    for_page: make it transparent, and light on dark if the reader prefers that; else on white.
     """
     svg = svg_of(figure, transparent=for_page, bbox_inches="tight")
     write_file(path, _with_dark_colours(svg) if for_page else svg)
 
 
 def _with_dark_colours(svg: str) -> str:
-    """Add the colours for dark pages; a browser applies them to a picture in a page as well."""
+    """Add the colours for dark pages, which browsers apply to pictures in a page as well."""
     rules = "".join(
         f'[style*="{what}: {light}"]{{{what}:{dark}!important}}'
         for light, dark in DARK.items()
@@ -124,7 +124,7 @@ def _with_dark_colours(svg: str) -> str:
 
 
 def _grid(n_panels: int, n_columns: int) -> "tuple[Figure, list[Axes]]":
-    """An empty figure with that many panels."""
+    """An empty figure with n_panels panels."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -152,7 +152,7 @@ def _better(metric: Metric) -> str:
 
 
 def _curves(panel: "Axes", report: Report, summaries: Summaries, kind: str, metric: Metric) -> None:
-    """A line for each system, through its settings by rate."""
+    """Draw a line for each system through its settings, by rate."""
     for system, look in looks(report).items():
         points = [
             (summaries.kbps(kind, label).mean, found)
@@ -170,14 +170,14 @@ def _curves(panel: "Axes", report: Report, summaries: Summaries, kind: str, metr
 
 
 def _reach(found: Summary) -> tuple[float, float]:
-    """From the mean down and up to the ends of its interval; 0 where it has none."""
+    """Distances from the mean down and up to the ends of its interval; 0 if it has none."""
     if found.n < 2:
         return 0.0, 0.0
     return max(0.0, found.mean - found.low), max(0.0, found.high - found.mean)
 
 
 def _drawn(look: Look) -> dict[str, Any]:
-    """Of a line: the model's lies on top and is heavier."""
+    """The style of a system's line; the model's is heavier and lies on top."""
     strong = look.is_model
     return {
         "color": look.colour,
@@ -191,7 +191,7 @@ def _drawn(look: Look) -> dict[str, Any]:
 
 
 def _share_rates(panels: "Sequence[Axes]") -> None:
-    """The same logarithmic axis of rates for all."""
+    """Give all panels the same logarithmic axis of rates."""
     from matplotlib.ticker import FixedLocator, NullLocator
 
     drawn = [panel for panel in panels if panel.lines]
@@ -208,7 +208,7 @@ def _share_rates(panels: "Sequence[Axes]") -> None:
 
 
 def _legend(figure: "Figure", report: Report, summaries: Summaries, *kinds: str) -> None:
-    """One for all panels, below them, of the systems that were measured."""
+    """Add a legend below the panels, with the systems that were measured."""
     from matplotlib.lines import Line2D
 
     there = {line.system for line in summaries.lines if line.kind in kinds}
@@ -219,7 +219,7 @@ def _legend(figure: "Figure", report: Report, summaries: Summaries, *kinds: str)
         handles.append(Line2D([], [], **drawn))
     legend = figure.legend(
         handles,
-        ["system"] * len(handles),  # names come after: one with an underscore would be left out
+        ["system"] * len(handles),  # set below: a name that begins with _ would be left out here
         loc="outside lower center",
         ncols=min(6, len(handles)),
         frameon=False,

@@ -1,6 +1,6 @@
-"""Pictures of what is in a sound: time to the right, frequency upwards, level as colour.
+"""Draws spectrograms: time to the right, frequency upwards, level as colour.
 
-Bare pixels, so that a page can lay its own position and labels over them.
+They have no axes, so that a page can draw positions and labels over them.
 """
 
 from functools import lru_cache
@@ -14,20 +14,23 @@ from audiocodec.files import output_file
 
 WIDTH, HEIGHT = 480, 160  # pixels
 WINDOW, HOP = 1024, 256  # samples
-QUIETEST = 1e-6  # power that may get the last colour, so that silence stays dark
-RANGE_DB = 90.0  # below the loudest spot of the reference, where the colours end
+QUIETEST = 1e-6  # least power that gets the brightest colour, so that silence stays dark
+RANGE_DB = 90.0  # range of the colours below the loudest point of the reference
 N_COLOURS = 48  # few, so that files stay small
 
 
 def read_mono(path: Path) -> tuple[NDArray[np.float64], int]:
-    """Audio (n_samples,), channels averaged, and its sample rate. Raises AudioError."""
+    """Audio (n_samples,), its channels averaged, and the sample rate. Raises AudioError."""
     with open_audio(path) as source:
         blocks = [block.mean(axis=1, dtype=np.float64) for block in source.blocks()]
         return np.concatenate(blocks or [np.zeros(0)]), source.sample_rate
 
 
 def power(audio: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean power (HEIGHT, WIDTH) by frequency, Nyquist on top, and time; Hann window."""
+    """Mean power of audio (n_samples,): (HEIGHT, WIDTH), frequency by time, Nyquist on top.
+
+    The STFT has a Hann window.
+    """
     padded = np.pad(audio, (WINDOW // 2, WINDOW // 2 + WINDOW))
     every = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)
     frames = every[: len(audio) + 1 : HOP]
@@ -36,9 +39,9 @@ def power(audio: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def write_spectrogram(path: Path, of: NDArray[np.float64], loudest: float) -> None:
-    """Write power (HEIGHT, WIDTH) as PNG; `loudest` is the power that gets the last colour.
+    """Write power (HEIGHT, WIDTH) as PNG; `loudest` is the power with the brightest colour.
 
-    Raises OutputError where it cannot be written.
+    Raises OutputError if it cannot be written.
     """
     from PIL import Image
 
@@ -52,7 +55,7 @@ def write_spectrogram(path: Path, of: NDArray[np.float64], loudest: float) -> No
 
 @lru_cache(maxsize=1)
 def _palette() -> bytes:
-    """Matplotlib's magma: even in lightness, for the colour-blind as well."""
+    """Matplotlib's magma, whose lightness grows evenly, also for colour-blind readers."""
     from matplotlib import colormaps
 
     colours = colormaps["magma"](np.linspace(0, 1, N_COLOURS))[:, :3]
@@ -60,7 +63,7 @@ def _palette() -> bytes:
 
 
 def _averaged(x: NDArray[np.float64], n: int) -> NDArray[np.float64]:
-    """Rows (any, k) averaged to (n, k); repeated where there are fewer than n."""
+    """Rows (any, k) averaged to (n, k); repeated if there are fewer than n."""
     edges = np.linspace(0, len(x), n + 1)
     starts = np.minimum(edges[:-1].astype(int), len(x) - 1)
     ends = np.maximum(np.ceil(edges[1:]).astype(int), starts + 1)

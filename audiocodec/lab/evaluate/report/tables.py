@@ -14,7 +14,7 @@ from audiocodec.lab.evaluate.rows import ResultRow, Value, printable, write_tabl
 from audiocodec.lab.evaluate.summary import ALL, Summaries, Summary
 from audiocodec.lab.reporting.tables import markdown_table
 
-MEDIAN_TOO = ("si_sdr", "si_sdr_aligned")  # single clips spoil the mean of decibels
+MEDIAN_TOO = ("si_sdr", "si_sdr_aligned")  # a few clips can dominate a mean of decibels
 TITLES = {metric.name: metric.title.split(",")[0] for metric in METRICS}
 CODEBOOK_COLUMNS = (
     "system",
@@ -30,7 +30,7 @@ CODEBOOK_COLUMNS = (
 
 @dataclass(frozen=True)
 class TableCell:
-    """A figure, and how sure it is."""
+    """A figure of a table, with its interval and the like in small print."""
 
     text: str
     small: tuple[str, ...] = ()
@@ -38,15 +38,15 @@ class TableCell:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a table; of the model that the report is about, or beside it."""
+    """A line of a table."""
 
     cells: tuple[TableCell, ...]
-    of_model: bool = False
+    of_model: bool = False  # the line is about the report's model
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns, lines, and what must be said below them. The first cell of a line names it."""
+    """A table with notes below it. The first cell of a line names the line."""
 
     title: str
     columns: tuple[str, ...]
@@ -55,7 +55,7 @@ class Table:
 
 
 def markdown(report: Report, summaries: Summaries | None = None) -> str:
-    """All tables of the report, a heading each."""
+    """All tables of the report, each under a heading."""
     found = summaries or Summaries(report.rows)
     tables = [class_table(report, found, kind) for kind in found.kinds]
     tables += usage_tables(report.usage)
@@ -65,7 +65,7 @@ def markdown(report: Report, summaries: Summaries | None = None) -> str:
 
 
 def class_table(report: Report, summaries: Summaries, kind: str) -> Table:
-    """A line for each system and setting: its rate, its figures, and for the model its rival."""
+    """A line for each system and setting: its rate and figures, and the model's nearest rival."""
     rows = [row for row in report.rows if kind in (row.kind, ALL)]
     metrics = shown_metrics(rows, kind)
     lines = []
@@ -83,7 +83,7 @@ def class_table(report: Report, summaries: Summaries, kind: str) -> Table:
 
 
 def shown_metrics(rows: Iterable[ResultRow], kind: str) -> list[Metric]:
-    """Those to show of a class: what was tried, and for ALL what all classes can have."""
+    """The metrics to show for a class: those that were tried; for ALL, without those for speech."""
     tried = {name for row in rows for name in (*row.figures, *row.failures)}
     return [
         metric
@@ -93,7 +93,7 @@ def shown_metrics(rows: Iterable[ResultRow], kind: str) -> list[Metric]:
 
 
 def left_out(rows: Sequence[ResultRow]) -> Iterator[str]:
-    """What has no figure and is in no mean: metric, how often, why, and of which systems."""
+    """Notes on missing figures, which no mean contains: metric, number of clips, why, systems."""
     counts = Counter((name, why, row.label) for row in rows for name, why in row.failures.items())
     together: dict[tuple[str, str, int], list[str]] = {}
     for (name, why, label), n in counts.items():
@@ -105,7 +105,7 @@ def left_out(rows: Sequence[ResultRow]) -> Iterator[str]:
 
 
 def usage_tables(usages: Sequence[Usage]) -> list[Table]:
-    """For each system: entropy of each codebook and share of its entries used, by class."""
+    """A table for each system: entropy and share of entries used of each codebook, by class."""
     tables = []
     for system in dict.fromkeys(usage.system for usage in usages):
         mine = [usage for usage in usages if usage.system == system]
@@ -117,7 +117,7 @@ def usage_tables(usages: Sequence[Usage]) -> list[Table]:
 
 
 def write_codebooks_csv(path: Path, usages: Sequence[Usage]) -> None:
-    """A line for each codebook, system and class. Raises OutputError where it cannot be."""
+    """Write a line for each codebook, system and class. Raises OutputError if that fails."""
     values: Iterator[tuple[Value, ...]] = (
         (*map(printable, (u.system, u.kind)), u.n_frames, n, u.codebook_size, *of_one, u.efficiency)
         for u in usages
@@ -127,7 +127,7 @@ def write_codebooks_csv(path: Path, usages: Sequence[Usage]) -> None:
 
 
 def speed_table(report: Report) -> Table:
-    """Each system alone on the machine."""
+    """Speed and peak memory of each system, which ran alone on the machine."""
     lines = tuple(
         Line(
             (
@@ -150,7 +150,7 @@ def speed_table(report: Report) -> Table:
 
 
 def left_out_table(report: Report) -> Table:
-    """Baselines that were not run and clips that failed, with the reasons."""
+    """Baselines that did not run and clips that failed, with the reasons."""
     lines = [Line((TableCell(name), TableCell(why))) for name, why in report.not_run.items()]
     return Table("Not run, not measured", ("system", "why"), tuple(lines), report.failed)
 
@@ -168,7 +168,7 @@ def _plain(cell: TableCell) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Text that stays in its Markdown cell and is no tag."""
+    """The text, escaped so that it stays in its Markdown cell and makes no HTML tag."""
     return " ".join(printable(text).split()).replace("|", "\\|").replace("<", "&lt;")
 
 

@@ -240,7 +240,7 @@ def with_rating(**changes: object) -> dict:
     [
         (changed(test="beef"), "ratings of test beef, but .* is of test 7e57"),
         (changed(test=["x"]), "test is a list, not text"),
-        (changed(format="other"), "is not of the listening page"),
+        (changed(format="other"), "was not saved by the listening page"),
         (changed(listener=""), "listener is ''"),
         (changed(listener="x" * 500), r"listener is 'x+\.\.\."),
         (changed(listener="a\nb"), r"listener is 'a\\nb'"),
