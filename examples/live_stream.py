@@ -2,8 +2,8 @@
 
     python examples/live_stream.py [INPUT [OUTPUT.wav]]
 
-Blocks of 20 ms go in; codes come out as soon as the networks have seen enough; a decoder turns
-them into sound at once. What comes out equals decoding the whole file.
+Blocks of 20 ms go into the encoder, which returns codes as soon as the network has seen enough
+samples; the decoder turns them into sound at once. The result equals that of coding the whole file.
 """
 
 import sys
@@ -26,7 +26,7 @@ def main() -> None:
         sys.exit(f"{source} has {rate} Hz; this model takes {codec.sample_rate} Hz")
     microphone = samples.mean(axis=1)
 
-    encoder = codec.stream_encoder(block_frames=8)  # few frames a block: little latency
+    encoder = codec.stream_encoder(block_frames=8)  # few frames per block: low latency
     decoder = codec.stream_decoder(block_frames=8)
     latency_ms = 1000 * (encoder.latency + decoder.latency) / rate
     print(f"latency at most {latency_ms:.0f} ms")

@@ -1,10 +1,10 @@
-"""Compress a sound file, decompress it, and say what that cost and how close it came.
+"""Compress a sound file, decompress it, and print its bit rate and the distance to the original.
 
     python examples/round_trip.py [INPUT [OUTPUT_FOLDER]]
 
-Distances are measured on the channels' mean, at the file's rate. SI-SDR compares waveforms
-(higher is closer); the log-spectral distance compares loudness over time and frequency, the way
-an ear might (lower is closer).
+Distances are measured on the mean of the channels, at the file's sample rate. SI-SDR compares
+waveforms (higher is closer); the log-spectral distance compares levels over time and frequency,
+roughly as an ear does (lower is closer).
 """
 
 import sys
@@ -19,14 +19,20 @@ CLIP = Path(__file__).with_name("audio") / "music_guitar_em9.flac"
 
 
 def si_sdr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508)."""
+    """Scale-invariant signal-to-distortion ratio in dB (arXiv 1811.02508).
+
+    reference, estimate: (n_samples,).
+    """
     reference, estimate = reference - reference.mean(), estimate - estimate.mean()
     target = reference * (estimate @ reference) / (reference @ reference)
     return 10 * np.log10((target @ target) / np.sum((estimate - target) ** 2))
 
 
 def log_spectral_distance(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Mean difference in dB between spectra of 2048 samples, down to -80 dB of full scale."""
+    """Mean difference in dB between spectra of 2048 samples, limited to -80 dB below full scale.
+
+    reference, estimate: (n_samples,).
+    """
     spectra = []
     for x in (reference, estimate):
         frames = np.lib.stride_tricks.sliding_window_view(np.pad(x, 2048), 2048)[::512]

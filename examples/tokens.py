@@ -2,8 +2,8 @@
 
     python examples/tokens.py [INPUT]
 
-The "model" here is a table of which code of the first codebook followed which; it is a stand-in
-that shows shapes and the round trip, not a way to make music.
+The "model" here only knows which frames of the clip followed one with the same first code. It shows
+shapes and the round trip, not a way to make music.
 """
 
 import sys
@@ -22,19 +22,19 @@ def main() -> None:
     source = sys.argv[1] if len(sys.argv) > 1 else CLIP
     codec = Codec.from_pretrained()
 
-    file = codec.compress(source)  # no target: the codes in hand
+    file = codec.compress(source)  # without a target it returns the codes
     channels, n_codebooks, frames = file.codes.shape
     print(
         f"codes {file.codes.dtype} (channels {channels}, codebooks {n_codebooks}, frames {frames})"
     )
 
-    # One token a frame and codebook, codebooks in ranges of their own, frame by frame:
+    # One token for each frame and codebook, frame by frame; each codebook has its own token range.
     pattern = flatten(n_codebooks)
     vocabulary = Vocabulary.disjoint(n_codebooks, codec.config.codebook_size)
     tokens = pattern.apply(file.codes[0], vocabulary)
     print(f"{tokens.size} tokens of a vocabulary of {vocabulary.size}; the first: {tokens[0, :9]}")
 
-    # A walk through the frames of the clip, choosing among those that follow a similar one.
+    # Walk through the frames of the clip: go on after a random frame with the same first code.
     rng = np.random.default_rng(0)
     frames_of_clip = pattern.invert(tokens, vocabulary)  # (n_codebooks, frames)
     first = frames_of_clip[0]

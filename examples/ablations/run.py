@@ -3,9 +3,8 @@
     python examples/ablations/run.py --data MANIFEST --clips CLIPS.csv --out RUNS
 
 Every run is the baseline with one change, on the same data, for the same number of steps, from the
-same start and seed; small.yml says how far all of them are shrunk. A run that is finished is not
-repeated, one that was stopped goes on. CLIPS.csv lists held-out clips (columns path or file, and
-class).
+same start and seed; small.yml shrinks all of them alike. Finished runs are not repeated, and
+stopped ones resume. CLIPS.csv lists held-out clips (columns path or file, and class).
 """
 
 import argparse
@@ -34,11 +33,11 @@ from audiocodec.lab.train import checkpoints
 from audiocodec.model.network import DAC
 
 HERE = Path(__file__).parent
-SECONDS = 10.0  # of a longer clip
+SECONDS = 10.0  # taken of a longer clip
 BASELINE = "baseline"
-# Start of the networks: name of the row: recipe under ablations/, or flags. From random weights
-# so few steps give noise with the right spectrum; from the linear start something that follows the
-# waveform, but that start is made for Snake and for a factorized look-up.
+# By start of the networks and name of the row: a recipe under ablations/, or flags. So few steps
+# from random weights give noise with the right spectrum. From the linear start the output follows
+# the waveform, but that start is made for Snake and for a factorized look-up.
 ROWS: dict[str, dict[str, str | dict[str, Any]]] = {
     "random": {
         BASELINE: "baseline",
@@ -74,7 +73,7 @@ Row = dict[str, Any]
 
 
 def settings(start: str, recipe: str | dict[str, Any]) -> dict[str, Any]:
-    """Flags of a run: the baseline, shrunk, then what the recipe changes of the baseline."""
+    """Flags of a run: the shrunk baseline with the recipe's changes to the baseline."""
     actions = argbind.build_parser("train")._actions
     baseline = settings_of("ablations/baseline", actions)
     own = settings_of(f"ablations/{recipe}", actions) if isinstance(recipe, str) else recipe
@@ -83,7 +82,7 @@ def settings(start: str, recipe: str | dict[str, Any]) -> dict[str, Any]:
 
 
 def trained(folder: Path, flags: dict[str, Any], data: str) -> Path:
-    """Run `audiocodec train`; returns its checkpoint."""
+    """Run `audiocodec train` unless it is done; returns the path of its checkpoint."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "flags.yml").write_text(yaml.safe_dump(flags))
     command = [sys.executable, "-m", "audiocodec", "train", "--args.load"]
@@ -97,7 +96,10 @@ def trained(folder: Path, flags: dict[str, Any], data: str) -> Path:
 
 @torch.no_grad()
 def scored(model: DAC, clips: list[tuple[str, torch.Tensor]]) -> Iterator[Row]:
-    """Figures of each clip with all codebooks and with three; last those of the codebooks."""
+    """Figures of each clip with all codebooks and with three; last, figures of codebook use.
+
+    clips: class and audio (1, 1, n_samples) of each.
+    """
     config = model.config
     usage = CodebookUsage(config.n_codebooks, config.codebook_size)
     for kind, audio in clips:
@@ -118,7 +120,7 @@ def scored(model: DAC, clips: list[tuple[str, torch.Tensor]]) -> Iterator[Row]:
 
 
 def read_held_out(args: argparse.Namespace, sample_rate: int, hop: int) -> list:
-    """Class and audio (1, 1, n) of every n-th clip: mono, whole frames, at -16 LUFS."""
+    """Class and audio (1, 1, n_samples) of every n-th clip: mono, whole frames, -16 LUFS."""
     folder = args.out / "references"
     folder.mkdir(parents=True, exist_ok=True)
     clips = []
@@ -130,7 +132,7 @@ def read_held_out(args: argparse.Namespace, sample_rate: int, hop: int) -> list:
 
 
 def table(start: str, results: dict[str, list[Row]], efficiency: dict[str, float]) -> Iterator[str]:
-    """Markdown: means over clips and seeds with the 95 % interval of the change to the baseline."""
+    """A Markdown table of means over clips and seeds, with 95 % intervals of the changes."""
     yield f"| {start} start | {' | '.join(TITLES.values())} | bitrate efficiency ↑ |"
     yield "|---" * (len(TITLES) + 2) + "|"
     for name, rows in results.items():
@@ -148,7 +150,7 @@ def table(start: str, results: dict[str, list[Row]], efficiency: dict[str, float
 
 
 class Study:
-    """All rows of one start, seed after seed."""
+    """All rows of one start, for each seed."""
 
     def __init__(self, start: str, args: argparse.Namespace) -> None:
         self.start, self.args = start, args
@@ -172,13 +174,13 @@ class Study:
 
 
 def main() -> None:
-    """Train and score all rows, in order; the tables are written after each."""
+    """Train and score all rows in order, and write the tables after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--data", required=True, help="manifest of the training set")
     parser.add_argument("--clips", type=Path, required=True, help="manifest of held-out clips")
     parser.add_argument("--out", type=Path, required=True, help="folder for runs and results")
-    parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=0, help="instead of those of small.yml")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds for each row")
+    parser.add_argument("--steps", type=int, default=0, help="training steps; 0: as in small.yml")
     parser.add_argument("--every", type=int, default=1, help="take every n-th clip")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -191,7 +193,7 @@ def main() -> None:
 
 
 def write(out: Path, studies: list[Study]) -> None:
-    """results.csv, a line for each clip, and results.md."""
+    """Write results.csv, with a line for each clip, and results.md."""
     done = [study for study in studies if study.efficiency]
     rows = [row for study in done for of_run in study.results.values() for row in of_run]
     with (out / "results.csv").open("w", newline="", encoding="utf-8") as file:

@@ -1,6 +1,6 @@
-"""From a folder of audio to token shards, in two parts: to train on, and held out.
+"""Turns a folder of audio into token shards for training and held-out shards.
 
-Also what a held-out token costs without a model, which a model must beat.
+Also computes the unigram cost of a held-out token, which a model must beat.
 """
 
 import json
@@ -16,14 +16,14 @@ from audiocodec.tokens import open_shards, tokenize
 from audiocodec.tokens.shards import Shards
 from audiocodec.tokens.tokenizing import TokenizeSettings
 
-PIECE_SECONDS = 10.0  # of a row: a row gives one crop in an epoch
-HELD_OUT = 8  # one in so many pieces
+PIECE_SECONDS = 10.0  # length of a row, which gives one crop in each epoch
+HELD_OUT = 8  # one of 8 pieces is held out
 
 Rows = list[dict[str, str | float]]  # of a manifest
 
 
 def pieces(data: Path, minutes: float, seed: int) -> Rows:
-    """Rows of a manifest: recordings in random order, in pieces, until there are enough."""
+    """Manifest rows: recordings in random order, cut into pieces, until `minutes` are reached."""
     paths = list(sound_files(data))
     random.Random(seed).shuffle(paths)
     rows: Rows = []
@@ -41,7 +41,7 @@ def pieces(data: Path, minutes: float, seed: int) -> Rows:
 
 
 def split(rows: Rows) -> tuple[Rows, Rows]:
-    """Pieces to train on and to hold out; of other recordings, unless there is one only."""
+    """Pieces to train on and pieces to hold out, of different recordings if there are several."""
     cut = len(rows) - max(1, len(rows) // HELD_OUT)
     first = next(i for i, row in enumerate(rows) if row["path"] == rows[cut]["path"])
     cut = first or cut
@@ -49,9 +49,9 @@ def split(rows: Rows) -> tuple[Rows, Rows]:
 
 
 def tokenized(rows: Rows, folder: Path) -> Shards:
-    """Shards of tokens, with the built-in model; a job that was stopped goes on.
+    """Shards of tokens from the built-in model; a stopped job resumes.
 
-    All codebooks are kept, so that another number of them can be tried with the same shards.
+    They hold all codebooks, so that any number of them can be tried with the same shards.
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.jsonl"
@@ -62,10 +62,10 @@ def tokenized(rows: Rows, folder: Path) -> Shards:
 
 
 def unigram_bits(train: Shards, held_out: Shards, n_codebooks: int, size: int) -> np.ndarray:
-    """Bits a held-out token costs if one knows how often each code came in training.
+    """Bits per held-out token for a model that knows only each code's frequency in training.
 
-    Float64 (n_codebooks,). Codes that never came are given something too: as much as suits the
-    held-out tokens best, in this baseline's favour.
+    Returns float64 (n_codebooks,). The smoothing, which gives unseen codes a probability, is the
+    one that suits the held-out tokens best, in favour of this baseline.
     """
     counts, held = counts_of(train, n_codebooks, size), counts_of(held_out, n_codebooks, size)
     costs = []
@@ -76,7 +76,7 @@ def unigram_bits(train: Shards, held_out: Shards, n_codebooks: int, size: int) -
 
 
 def counts_of(shards: Shards, n_codebooks: int, size: int) -> np.ndarray:
-    """How often each code comes, int64 (n_codebooks, size)."""
+    """How often each code occurs, int64 (n_codebooks, size)."""
     counts = np.zeros((n_codebooks, size), np.int64)
     for row in shards.rows():
         for k in range(n_codebooks):

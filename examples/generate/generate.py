@@ -1,10 +1,10 @@
-"""Train a small transformer on tokens of a few minutes of audio, then hear it while it samples.
+"""Train a small transformer on tokens of a few minutes of audio, then let it make sound.
 
     python examples/generate/generate.py [--data FOLDER] [--out FOLDER]
 
-Without --data it trains on music that it makes itself (music.py), so that nothing is downloaded.
-The steps: audio -> shards of tokens -> crops in the delay pattern -> next-step training -> steps
-drawn one by one -> frames as they are complete -> sound, written while the next step is drawn.
+Without --data it trains on music that it composes itself (music.py), so that nothing is downloaded.
+The way: audio -> shards of tokens -> crops in the delay pattern -> next-step training -> steps
+drawn one by one -> frames as soon as they are complete -> sound, written between the steps.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from audiocodec.tokens.dataset import TokenBatch
 from audiocodec.tokens.patterns import Pattern, SpecialToken, Vocabulary, delay
 
 CROP_FRAMES = 384  # 4.5 s of the built-in model
-BITS = 1 / math.log(2)  # in a nat
+BITS = 1 / math.log(2)  # bits in a nat
 
 
 # Training
@@ -41,7 +41,7 @@ BITS = 1 / math.log(2)  # in a nat
 def losses(
     model: Transformer, batch: TokenBatch, pattern: Pattern, vocabulary: Vocabulary
 ) -> tuple[Tensor, Tensor]:
-    """The sum of nats and the number of tokens in each stream, both (S,): of codes only."""
+    """The sum of nats and the number of tokens in each of S streams, both (S,); of codes only."""
     tokens = pattern.apply(batch.codes, vocabulary)  # (B, S, N)
     layout = pattern.layout(batch.codes.shape[-1], vocabulary)
     frame = torch.from_numpy(layout.frame)[:, 1:]
@@ -56,7 +56,7 @@ def losses(
 def held_out_bits(
     model: Transformer, held_out: TokenDataset, pattern: Pattern, vocabulary: Vocabulary
 ) -> np.ndarray:
-    """Bits a held-out token costs the model, float64 (S,); a stream holds one codebook."""
+    """Bits per held-out token, float64 (S,); each stream holds one codebook."""
     model.eval()
     nats, n = torch.zeros(pattern.n_streams), torch.zeros(pattern.n_streams)
     for sample in (held_out[i] for i in range(len(held_out))):
@@ -82,9 +82,9 @@ def train(
     vocabulary: Vocabulary,
     steps: int,
 ) -> Iterator[tuple[int, float, np.ndarray]]:
-    """Train; yields now and then (step, training bits, held-out bits (S,)).
+    """Train; yields (step, training bits, held-out bits (S,)) about 12 times.
 
-    What the model is when this ends is what was best on held-out tokens.
+    At the end, the model has the weights that were best on held-out tokens.
     """
     optimizer = torch.optim.AdamW(model.parameters(), 2e-3, betas=(0.9, 0.95), weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.1)
@@ -120,7 +120,7 @@ def sampled(
     temperature: float = 0.9,
     top_k: int = 100,
 ) -> Iterator[Tensor]:
-    """Draw step after step; yields the frames (1, n_codebooks, any) that each completes."""
+    """Draw step by step; yields the frames (1, n_codebooks, any) that each step completes."""
     model.eval()
     stream = pattern.stream(vocabulary, n_frames)
     step = torch.from_numpy(vocabulary.fill(np.full(pattern.n_streams, SpecialToken.BOS)))
@@ -138,7 +138,7 @@ def sampled(
 
 
 def streamed(frames: Iterator[Tensor], codec: Codec, path: Path) -> Iterator[int]:
-    """Write sound while frames come; yields how many samples the file has got, time after time."""
+    """Write sound as frames (1, n_codebooks, any) arrive; yields the file's number of samples."""
     decoder = codec.stream_decoder(block_frames=8)  # 0.2 s here: little latency
     with soundfile.SoundFile(path, "w", codec.sample_rate, 1) as wav:
         for codes in frames:
@@ -150,7 +150,7 @@ def streamed(frames: Iterator[Tensor], codec: Codec, path: Path) -> Iterator[int
 
 
 def train_anew(args: argparse.Namespace, codec: Codec) -> Transformer:
-    """Audio -> tokens -> a model; prints what a held-out token costs."""
+    """Audio -> tokens -> a model; prints the bits per held-out token."""
     data = args.data
     if data is None:
         data = args.out / "music"
@@ -189,12 +189,12 @@ def train_anew(args: argparse.Namespace, codec: Codec) -> Transformer:
 
 
 def vocabulary_of(n_codebooks: int, codec: Codec) -> Vocabulary:
-    """Each stream has its own table, so that all may count from 0."""
+    """Each stream has its own embedding table, so that the tokens of all may start at 0."""
     return Vocabulary.shared(n_codebooks, codec.config.codebook_size)
 
 
 def speak(model: Transformer, codec: Codec, seconds: float, temperature: float, path: Path) -> None:
-    """Sample into a wav file, and say how fast that was."""
+    """Sample into a WAV file, and print how fast that was."""
     n_codebooks = model.settings.n_streams
     n_frames = math.ceil(seconds * codec.config.frame_rate)
     frames = sampled(
@@ -214,26 +214,26 @@ def speak(model: Transformer, codec: Codec, seconds: float, temperature: float, 
 def arguments(given: list[str] | None) -> argparse.Namespace:
     """The command's flags."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="folder of recordings; music made here if absent")
+    parser.add_argument("--data", type=Path, help="folder of recordings; default: composed music")
     parser.add_argument(
         "--out", type=Path, default=Path("generated"), help="folder for all results"
     )
-    parser.add_argument("--minutes", type=float, default=6.0, help="of audio to use")
-    parser.add_argument("--codebooks", type=int, default=4, help="the first so many")
-    parser.add_argument("--steps", type=int, default=300, help="of training")
-    parser.add_argument("--dim", type=int, default=192, help="channels, a multiple of 12")
-    parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of sound to make")
-    parser.add_argument("--temperature", type=float, default=0.9, help="lower is less surprising")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=6.0, help="minutes of audio to use")
+    parser.add_argument("--codebooks", type=int, default=4, help="number of codebooks, the first")
+    parser.add_argument("--steps", type=int, default=300, help="training steps")
+    parser.add_argument("--dim", type=int, default=192, help="width, a multiple of 12")
+    parser.add_argument("--layers", type=int, default=4, help="transformer layers")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of sound to make")
+    parser.add_argument("--temperature", type=float, default=0.9, help="sampling temperature")
+    parser.add_argument("--seed", type=int, default=0, help="seed of music, training and sampling")
     parser.add_argument(
-        "--sample-only", action="store_true", help="with the model of an earlier run"
+        "--sample-only", action="store_true", help="sample with the model of an earlier run"
     )
     return parser.parse_args(given)
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run the command; 0, or 1 with a line that says what is wrong."""
+    """Run the command; returns 0, or 1 after a line that says what is wrong."""
     args = arguments(given)
     torch.manual_seed(args.seed)
     weights = args.out / "model.safetensors"

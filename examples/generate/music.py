@@ -1,6 +1,6 @@
-"""Music that nobody holds rights in, made here: chords in four keys, broken, over a bass.
+"""Composes music in which nobody holds rights: broken chords in four keys over a bass.
 
-It stands in for recordings where there are none, so that the example runs without any download.
+It takes the place of recordings, so that the example runs without any download.
 """
 
 from functools import cache
@@ -13,12 +13,15 @@ RATE = 44100
 PIECE_SECONDS = 20
 SCALE = (0, 2, 4, 5, 7, 9, 11)
 PROGRESSIONS = ((0, 4, 5, 3), (0, 5, 3, 4), (0, 3, 4, 0))  # roots of chords, steps of the scale
-FIGURES = ((0, 1, 2, 1, 3, 1, 2, 1), (0, 2, 1, 2, 3, 2, 1, 2))  # notes of a chord, a bar
+FIGURES = ((0, 1, 2, 1, 3, 1, 2, 1), (0, 2, 1, 2, 3, 2, 1, 2))  # chord notes in a bar
 
 
 @cache
 def note(pitch: int, seconds: float) -> np.ndarray:
-    """A plucked string: harmonics, of which the high ones die away first. pitch as in MIDI."""
+    """A plucked string, float64 (n_samples,): harmonics, of which high ones decay faster.
+
+    pitch: as in MIDI.
+    """
     hz = 440 * 2 ** ((pitch - 69) / 12)
     harmonics = np.arange(1, 13)[:, None]
     time = np.arange(round(seconds * RATE)) / RATE
@@ -47,7 +50,7 @@ def piece(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_music(folder: Path, minutes: float, seed: int = 0) -> None:
-    """Fill a folder with pieces, the same for the same seed; those that are there stay."""
+    """Fill a folder with pieces, the same for the same seed; existing ones stay."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(max(2, round(60 * minutes / PIECE_SECONDS))):
         path = folder / f"seed_{seed}_{number:02d}.flac"

@@ -1,8 +1,8 @@
 """A small decoder-only transformer over several streams of tokens, such as the delay pattern's.
 
-The tokens of a step are embedded each by its stream's table and summed; a head per stream
-guesses the tokens of the next step. Positions are relative (rotary, arXiv 2104.09864) and a step
-sees the last `window` steps only, so that sampling may go on for ever with a cache of that size.
+Each stream has its own embedding table, and a step's input is the sum of its tokens' embeddings. A
+head per stream predicts the tokens of the next step. Positions are relative (rotary, arXiv
+2104.09864), and a step sees only the last `window` steps, so that sampling can go on without end.
 
 Shapes: B batch, S streams, N steps, V tokens, D channels, H heads. Needs torch and, to
 save weights, safetensors.
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the network; plain numbers, which lie beside the weights."""
+    """The network's settings, stored with the weights."""
 
     n_streams: int
     n_tokens: int  # V, of one stream
@@ -32,11 +32,11 @@ class Settings:
     dropout: float = 0.2
 
 
-Past = list[tuple[Tensor, Tensor]]  # per layer keys and values (B, H, at most window, D / H)
+Past = list[tuple[Tensor, Tensor]]  # keys and values (B, H, fewer than window, D / H) of each layer
 
 
 class Attention(nn.Module):
-    """Each step looks at itself and the steps before it, `window` in all."""
+    """Causal attention: a step sees itself and earlier steps, `window` in all."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -47,7 +47,11 @@ class Attention(nn.Module):
     def forward(
         self, x: Tensor, turns: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """x (B, N, D) and what was seen before; returns (B, N, D) and what is seen now."""
+        """Attend from x (B, N, D) to x and the past.
+
+        turns: (N, D / H / 2), see turns_of. past: keys and values of earlier steps. Returns
+        (B, N, D), and the keys and values for the next call.
+        """
         qkv = self.queries_keys_values(x).unflatten(-1, (3, self.heads, -1))
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, N, D / H)
         q, k = rotated(q, turns), rotated(k, turns)
@@ -65,20 +69,20 @@ class Attention(nn.Module):
 
 
 def turns_of(first: int, n_steps: int, size: int) -> Tensor:
-    """The angles by which steps turn the pairs of a head's channels, (N, size / 2)."""
+    """Rotation angles of N = n_steps steps for the channel pairs of a head, (N, size / 2)."""
     speeds = 10000.0 ** (-torch.arange(0, size, 2) / size)
     return torch.arange(first, first + n_steps)[:, None] * speeds
 
 
 def rotated(x: Tensor, turns: Tensor) -> Tensor:
-    """Turn pairs of channels (B, H, N, D / H) by the angles of their steps."""
+    """Rotate the channel pairs of x (B, H, N, D / H) by `turns` (N, D / H / 2)."""
     even, odd = x.chunk(2, dim=-1)
     cos, sin = turns.cos(), turns.sin()
     return torch.cat([even * cos - odd * sin, even * sin + odd * cos], dim=-1)
 
 
 class Block(nn.Module):
-    """Attention, then two layers for each step alone; each adds to what comes in."""
+    """Attention, then a two-layer network for each step, both with skip connections."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
@@ -91,19 +95,20 @@ class Block(nn.Module):
     def forward(
         self, x: Tensor, turns: Tensor, past: tuple[Tensor, Tensor] | None
     ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """See Attention.forward."""
         seen, now = self.attention(self.norm1(x), turns, past)
         x = x + self.dropout(seen)
         return x + self.dropout(self.mlp(self.norm2(x))), now
 
 
 class Transformer(nn.Module):
-    """Guesses the next step of all streams at once."""
+    """Predicts the next step of all streams at once."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__()
         self.settings = settings
         n_rows = settings.n_streams * settings.n_tokens
-        self.embedding = nn.Embedding(n_rows, settings.dim)  # the streams' tables, one on another
+        self.embedding = nn.Embedding(n_rows, settings.dim)  # the streams' tables, stacked
         self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(settings.dim)
         self.heads = nn.Linear(settings.dim, n_rows)  # side by side
@@ -111,11 +116,10 @@ class Transformer(nn.Module):
         self.apply(_begin)
 
     def forward(self, tokens: Tensor, past: Past | None = None, first: int = 0) -> Tensor:
-        """Logits of the step behind each one.
+        """Logits float32 (B, S, N, V) of the step after each given one.
 
-        tokens: int64 (B, S, N), from step `first` on. past: what earlier calls left there, and
-        where this one leaves what the next needs; an empty list to begin with, or None for a
-        whole sequence in one call. Returns float32 (B, S, N, V).
+        tokens: int64 (B, S, N), from step `first` on. past: the cache, which is read and updated in
+        place; an empty list at the start, or None for a whole sequence in one call.
         """
         settings = self.settings
         rows = tokens + settings.n_tokens * torch.arange(settings.n_streams)[:, None]
@@ -132,7 +136,7 @@ class Transformer(nn.Module):
 
 
 def _begin(module: nn.Module) -> None:
-    """Small weights, so that the first guess is that every token is as likely."""
+    """Initialize with small weights, so that at first all tokens are about equally likely."""
     if isinstance(module, nn.Linear | nn.Embedding):
         nn.init.normal_(module.weight, std=0.02)
     if isinstance(module, nn.Linear) and module.bias is not None:
@@ -145,7 +149,7 @@ def save(model: Transformer, path: Path) -> None:
 
 
 def load(path: Path) -> Transformer:
-    """What `save` wrote, ready to sample."""
+    """Load a file of `save`, ready to sample."""
     with safe_open(path, "pt") as file:
         model = Transformer(Settings(**json.loads(file.metadata()["settings"])))
         model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""One recording of a package to a 16-bit FLAC and its row of the manifest.
+"""Converts a recording of a package to a 16-bit FLAC and a row of the manifest.
 
 Needs numpy, soundfile, soxr; ffmpeg for G.722.
 """
@@ -17,23 +17,26 @@ AUDIO_SUFFIXES = frozenset(
 )
 FULL_SCALE = 0.999
 SILENT_PEAK = 1e-3
-FULL_BAND_DB = -60.0  # energy above 10 kHz over all energy
+FULL_BAND_DB = -60.0  # least share of energy above 10 kHz
 G722_RATE = 16000
 
 
 @dataclass(frozen=True)
 class Job:
-    """Sources (stems: their sum is the recording) to a target at a rate, with its known columns."""
+    """A recording to convert."""
 
-    sources: tuple[Path, ...]
+    sources: tuple[Path, ...]  # if there are several, they are stems and are added up
     target: Path
-    row: dict[str, str]
-    sample_rate: int = 44100
+    row: dict[str, str]  # the columns of the manifest that are known already
+    sample_rate: int = 44100  # of the target
     min_seconds: float = 0.3
 
 
 def convert(job: Job) -> dict[str, str] | None:
-    """Write the target and return its row; None, with a line on stderr, if it is unusable."""
+    """Write the target and return its row; None if the recording is silent, short or unreadable.
+
+    Unreadable recordings are reported on standard error.
+    """
     try:
         audio, rate = _summed(job.sources)
     except (sf.LibsndfileError, subprocess.CalledProcessError, ValueError) as error:
@@ -56,16 +59,22 @@ def convert(job: Job) -> dict[str, str] | None:
 
 
 def write_flac(target: Path, audio: np.ndarray, sample_rate: int) -> None:
-    """Write (n_samples, channels); what exceeds full scale, as Vorbis may, is scaled, not cut."""
+    """Write audio (n_samples, channels), scaled down rather than clipped if it exceeds full scale.
+
+    Decoded Vorbis may do that.
+    """
     audio = audio * np.float32(min(1.0, FULL_SCALE / max(1e-9, float(np.abs(audio).max()))))
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".part")  # a stopped run leaves no half file
+    partial = target.with_suffix(".part")  # so that a stopped run leaves no incomplete file
     sf.write(partial, audio, sample_rate, format="FLAC", subtype="PCM_16")
     partial.rename(target)
 
 
 def above_10_khz_db(audio: np.ndarray, rate: int, window: int = 2048) -> float:
-    """Energy above 10 kHz over all energy, from up to 400 frames of (n_samples, channels)."""
+    """Energy above 10 kHz relative to all energy, in dB, from up to 400 windows.
+
+    audio: (n_samples, channels). -200 if it is too short, or sampled below 22.05 kHz.
+    """
     mono = audio.mean(axis=1)
     if rate < 22050 or len(mono) < window:
         return -200.0
@@ -90,7 +99,7 @@ def _summed(sources: tuple[Path, ...]) -> tuple[np.ndarray, int]:
 
 
 def _read(path: Path) -> tuple[np.ndarray, int]:
-    """(n_samples, channels) and the rate; raw G.722 by ffmpeg."""
+    """Audio float32 (n_samples, channels) and its sample rate; ffmpeg decodes raw G.722."""
     if path.suffix.lower() != ".g722":
         return sf.read(path, dtype="float32", always_2d=True)
     command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", str(path)]

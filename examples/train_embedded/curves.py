@@ -1,7 +1,7 @@
 """Draw the losses of a run: python examples/train_embedded/curves.py RUN [RUN ...] --out CURVES.svg
 
-Needs matplotlib. A line for each loss that any of the runs has, over their steps put one after
-another, smoothed over five lines of the log.
+Draws each loss that any of the runs logged, smoothed over five lines of the log. The runs follow
+each other on the axis of steps. Needs matplotlib.
 """
 
 import argparse
@@ -20,7 +20,7 @@ SMOOTHED = 5  # lines of the log
 
 
 def smooth(values: np.ndarray) -> np.ndarray:
-    """Running mean; shorter at the edges."""
+    """Running mean of values (n,), over fewer values at the edges."""
     window = np.ones(min(SMOOTHED, len(values)))
     return np.convolve(values, window, "same") / np.convolve(np.ones(len(values)), window, "same")
 
@@ -28,8 +28,8 @@ def smooth(values: np.ndarray) -> np.ndarray:
 def main() -> None:
     """Read the logs, draw, write."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("runs", nargs="+", type=Path)
-    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("runs", nargs="+", type=Path, help="folders of training runs, in order")
+    parser.add_argument("--out", type=Path, required=True, help="SVG file to write")
     args = parser.parse_args()
     lines, offset = [], 0.0
     for run in args.runs:

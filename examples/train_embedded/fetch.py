@@ -2,9 +2,9 @@
 
     python examples/train_embedded/fetch.py --out DIR [--permissive-only] [--packages NAME ...]
 
-Packages are downloaded and unpacked below DIR/.work, nothing is installed; run `apt-get update`
-once before. Run again it goes on: what is there is not done twice. The manifest names package,
-licence and authors of every file.
+Packages are downloaded and unpacked below DIR/.work; nothing is installed. Run `apt-get update`
+once before. A stopped run resumes when it is started again. The manifest names package, licence and
+authors of every file.
 """
 
 import argparse
@@ -30,12 +30,12 @@ COLUMNS = (
     *("source_rate", "full_band", "source", "md5"),  # of the package's file
 )
 STEMS = ("guitar.ogg", "rhythm.ogg")  # beside a song.ogg that lacks them
-SAVE_EVERY = 200  # recordings: a stopped run goes on from there
+SAVE_EVERY = 200  # recordings between writes of the manifest, from which a stopped run resumes
 Rows = dict[str, dict[str, str]]  # by path
 
 
 def missing_tools(packages: Iterable[str], pieces: int) -> list[str]:
-    """Programs that fetching these packages needs and that are not installed."""
+    """Programs that these packages need and that are not installed."""
     packages = list(packages)
     needed = {"apt-get", "dpkg-deb"}
     if any(name.endswith("g722") for name in packages):
@@ -46,7 +46,7 @@ def missing_tools(packages: Iterable[str], pieces: int) -> list[str]:
 
 
 def unpacked(package: str, work: Path) -> Path:
-    """Download and unpack a package, if that was not done before; the folder with its files."""
+    """Download and unpack a package unless that is done; returns the folder with its files."""
     tree, done = work / "x" / package, work / "x" / f"{package}.done"
     if done.exists():
         return tree
@@ -66,7 +66,7 @@ def unpacked(package: str, work: Path) -> Path:
 
 
 def recordings(package: str, tree: Path, out: Path, seen: set[str]) -> Iterator[Job]:
-    """Jobs for the recordings of an unpacked package; what is in `seen` (md5) is left out."""
+    """Jobs for the recordings of an unpacked package, without those whose md5 is in `seen`."""
     files = sorted(p for p in tree.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
     for path in files:
         source = path.relative_to(tree).as_posix()
@@ -86,7 +86,7 @@ def recordings(package: str, tree: Path, out: Path, seen: set[str]) -> Iterator[
 
 
 def rendered(scores: list[tuple[str, Path]], font: Path, work: Path, out: Path) -> Iterator[Job]:
-    """Jobs for scores, (package, MIDI file), rendered where that was not done before."""
+    """Render scores, (package, MIDI file) each, unless that is done; yields a job for each."""
     for package, score in scores:
         md5 = hashlib.md5(score.read_bytes()).hexdigest()
         wav = work / "rendered" / f"{score.stem}_{md5[:8]}.wav"
@@ -104,7 +104,7 @@ def _row(target: Path, out: Path, kind: str, package: str, source: str, md5: str
 
 
 def music_jobs(packages: list[str], pieces: int, work: Path, out: Path) -> Iterator[Job]:
-    """The package of scores, if it is wanted, and as many random pieces."""
+    """Jobs for the package of scores, if it was chosen, and for `pieces` random pieces."""
     scores = []
     if SCORES in packages:
         scores = [(SCORES, path) for path in sorted(unpacked(SCORES, work).rglob("*.mid"))]
@@ -120,7 +120,7 @@ def music_jobs(packages: list[str], pieces: int, work: Path, out: Path) -> Itera
 
 
 def read_manifest(path: Path) -> Rows:
-    """Rows of an earlier run, by path; none where there was none."""
+    """The rows of an earlier run by path; none if there was no earlier run."""
     if not path.exists():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
@@ -128,7 +128,7 @@ def read_manifest(path: Path) -> Rows:
 
 
 def write_manifest(path: Path, rows: Rows) -> None:
-    """Write all rows, sorted by path, at once."""
+    """Write all rows, sorted by path; the file is replaced as a whole."""
     partial = path.with_suffix(".part")
     with partial.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -138,11 +138,11 @@ def write_manifest(path: Path, rows: Rows) -> None:
 
 
 def converted(jobs: list[Job], manifest: Path, workers: int) -> Rows:
-    """Convert what is not in the manifest yet, and write it; the rows of all recordings."""
+    """Convert what the manifest does not list yet, and write it; returns the rows of all."""
     rows, todo = read_manifest(manifest), []
     for job in jobs:
         if job.target.exists() and job.row["path"] in rows:
-            rows[job.row["path"]] |= job.row  # authors and licences as they are known now
+            rows[job.row["path"]] |= job.row  # updates authors and licences
         else:
             todo.append(job)
     print(f"{len(jobs)} recordings, {len(todo)} to convert", flush=True)
@@ -157,9 +157,9 @@ def converted(jobs: list[Job], manifest: Path, workers: int) -> Rows:
 
 
 def fetch(out: Path, packages: list[str], pieces: int, workers: int = 2) -> Rows:
-    """Fetch, dedupe, decode and render into `out`; the rows of out/manifest.csv.
+    """Fetch, deduplicate, decode and render into `out`; returns the rows of out/manifest.csv.
 
-    pieces: random pieces of music to render, of about a minute each.
+    pieces: number of random pieces of music to render, each about a minute long.
     """
     out = out.resolve()
     work, seen = out / ".work", set[str]()
@@ -174,7 +174,7 @@ def fetch(out: Path, packages: list[str], pieces: int, workers: int = 2) -> Rows
 
 
 def summary(rows: Rows) -> Iterator[str]:
-    """A line for each class."""
+    """A line for each class: number of files, minutes, and minutes with full bandwidth."""
     for kind in sorted({row["class"] for row in rows.values()}):
         mine = [row for row in rows.values() if row["class"] == kind]
         minutes = sum(float(row["seconds"]) for row in mine) / 60
@@ -183,13 +183,16 @@ def summary(rows: Rows) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run the command; 0, or 1 with a line that says what is wrong."""
+    """Run the command; returns 0, or 1 after a line that says what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder, about 5 GB")
-    parser.add_argument("--permissive-only", action="store_true", help="no GPL, no share-alike")
-    parser.add_argument("--packages", nargs="+", metavar="NAME", help="only these")
-    parser.add_argument("--pieces", type=int, default=60, help="random pieces to render")
-    parser.add_argument("--workers", type=int, default=2, help="processes that convert")
+    permissive = "fetch only packages without GPL or share-alike licences"
+    parser.add_argument("--out", type=Path, required=True, help="output folder, about 6 GB")
+    parser.add_argument("--permissive-only", action="store_true", help=permissive)
+    parser.add_argument(
+        "--packages", nargs="+", metavar="NAME", help="packages to fetch; default: all"
+    )
+    parser.add_argument("--pieces", type=int, default=60, help="random pieces of music to render")
+    parser.add_argument("--workers", type=int, default=2, help="processes that convert recordings")
     args = parser.parse_args()
     try:
         packages = chosen(args.packages, args.permissive_only)

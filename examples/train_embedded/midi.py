@@ -1,4 +1,4 @@
-"""Music that nobody holds rights in: random four-part pieces, rendered through a sound font.
+"""Makes music in which nobody holds rights: random four-part pieces, rendered with a sound font.
 
 Needs numpy, soundfile; fluidsynth to render.
 """
@@ -12,16 +12,16 @@ import numpy as np
 import soundfile as sf
 
 RATE = 44100
-MOST_SECONDS = 180  # of a score; some last a quarter of an hour
+MOST_SECONDS = 180  # rendered of a score; some last a quarter of an hour
 TICKS_PER_BEAT, TICKS_PER_BAR = 480, 1920
 SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9))
 DRUM_CHANNEL, DRUMS = 9, (36, 38, 42, 46, 49)
-PARTS = ((0, 1, 4), (1, 2, 8), (2, 0, 2), (DRUM_CHANNEL, 0, 8))  # channel, octave, notes a bar
-REST = 0.2  # how often a note is left out
+PARTS = ((0, 1, 4), (1, 2, 8), (2, 0, 2), (DRUM_CHANNEL, 0, 8))  # channel, octave, notes per bar
+REST = 0.2  # probability that a note is left out
 
 
 def random_piece(seed: int, bars: int = 24) -> bytes:
-    """A standard MIDI file of about a minute; the same for the same seed."""
+    """A standard MIDI file of about a minute, the same for the same seed."""
     rng = random.Random(seed)
     scale = rng.choice(SCALES)
     root, microseconds_a_beat = rng.randint(40, 52), rng.randint(380000, 900000)
@@ -38,7 +38,7 @@ def random_piece(seed: int, bars: int = 24) -> bytes:
 def _part(
     rng: random.Random, channel: int, keys: list[int] | tuple[int, ...], notes: int, bars: int
 ) -> bytes:
-    """Events of one part: equal notes, some left out."""
+    """Events of one part: notes of equal length, some left out."""
     events, ticks = b"", TICKS_PER_BAR // notes
     for _ in range(bars):
         gap = 0
@@ -54,7 +54,7 @@ def _part(
 
 
 def _delta(ticks: int) -> bytes:
-    """MIDI's variable-length number: 7 bits a byte, high bit on all but the last."""
+    """MIDI's variable-length number: 7 bits per byte, the high bit set in all but the last."""
     digits = [ticks & 127]
     while ticks := ticks >> 7:
         digits.insert(0, 128 | ticks & 127)
@@ -67,7 +67,7 @@ def _chunk(events: bytes) -> bytes:
 
 
 def render(sound_font: Path, score: Path, wav: Path) -> None:
-    """Render the opening of a score, MOST_SECONDS at most, in stereo."""
+    """Render the beginning of a score, at most MOST_SECONDS, in stereo."""
     command = ["fluidsynth", "-ni", "-q", "-g", "0.5", "-r", str(RATE), "-O", "s16", "-T", "raw"]
     command += ["-F", "-", str(sound_font), str(score)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:

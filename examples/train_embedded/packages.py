@@ -1,7 +1,7 @@
-"""Which Debian packages the embedded model is trained on: licence, authors, class of each file.
+"""The Debian packages on which the embedded model is trained: licence, authors, class of each file.
 
-Licences and authors are those of each package's debian/copyright and, where that names a team,
-of the credits that the package contains. Standard library only.
+Licences and authors come from each package's debian/copyright or, if that names only a team, from
+the credits in the package. Needs only the standard library.
 """
 
 import re
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 Rules = tuple[tuple[str, str | None], ...]
 
-# Held out: these are in the evaluation clips or ship as examples, so nothing is trained on them.
+# Never trained on, because evaluation clips or the examples come from them.
 HELD_OUT_PACKAGES = frozenset(
     (
         "colobot-common-sounds",
@@ -40,8 +40,8 @@ FILLETS = (
 class Package:
     """A Debian package with recordings.
 
-    rules: (pattern, class) on the path in the package, the first that matches decides; class None
-        leaves the file out, as does no match.
+    rules: (pattern, class) pairs. The first pattern that matches a path in the package decides;
+        files of class None, or without a match, are left out.
     permissive: neither GPL nor share-alike.
     """
 
@@ -98,7 +98,7 @@ PACKAGES = {
     "gcin-voice": Package(
         "CC-BY-3.0",
         "ChionMeilin, with the voice of Chu Lo",
-        ((r"/5\.ogg$", "speech"),),  # the others are another voice, under the GPL
+        ((r"/5\.ogg$", "speech"),),  # the other files are of another voice, under the GPL
         permissive=True,
     ),
     "hydrogen-drumkits": Package(
@@ -117,7 +117,7 @@ PACKAGES = {
     "klettres-data": Package(
         "GPL-2+", "Anne-Marie Mahfouf and KDE contributors", ((r"", "speech"),)
     ),
-    SOUND_FONT: Package(  # renders random pieces; its files are no recordings
+    SOUND_FONT: Package(  # renders random pieces; it holds no recordings
         "MIT",
         "sound font: Frank Wen, Michael Cowgill, S. Christian Collins and others",
         (),
@@ -179,10 +179,10 @@ PACKAGES = {
 
 
 def chosen(names: list[str] | None = None, permissive_only: bool = False) -> list[str]:
-    """Names of packages to fetch: those asked for, or all. Raises ValueError for others."""
+    """Names of the packages to fetch: the given ones, or all. Raises ValueError for others."""
     for name in names or ():
         if name in HELD_OUT_PACKAGES:
-            raise ValueError(f"{name} is held out for evaluation: never train on it")
+            raise ValueError(f"{name} is held out for evaluation; never train on it")
         if name not in PACKAGES:
-            raise ValueError(f"{name} is none of {', '.join(PACKAGES)}")
+            raise ValueError(f"no package {name!r}; there are {', '.join(PACKAGES)}")
     return [n for n in names or PACKAGES if PACKAGES[n].permissive or not permissive_only]

@@ -1,4 +1,4 @@
-"""The table "Training data" of a model card, from the manifest that fetch.py wrote.
+"""Prints the table "Training data" of a model card, from the manifest that fetch.py wrote.
 
 python examples/train_embedded/sources_table.py DIR/manifest.csv
 """
@@ -13,7 +13,7 @@ Row = dict[str, str]
 
 
 def sources_table(rows: list[Row]) -> Iterator[str]:
-    """Lines of Markdown: the sum, then package, class, minutes, licence and authors."""
+    """Markdown lines: the total, then package, class, minutes, licence and authors."""
     minutes = sum(float(row["seconds"]) for row in rows) / 60
     yield f"{minutes:.0f} minutes, {len(rows)} recordings."
     yield ""

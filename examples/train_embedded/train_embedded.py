@@ -3,7 +3,7 @@
     python examples/train_embedded/train_embedded.py DIR [--held-out CLIPS.csv] [--permissive-only]
         [-- FLAGS of audiocodec train]
 
-Every step goes on where it was stopped. DIR/export holds the model with its card.
+Every step resumes where it was stopped. DIR/export then holds the model with its card.
 """
 
 import argparse
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent
 def commands(
     folder: Path, held_out: Path, fetch_flags: list[str], train_flags: list[str]
 ) -> list[list[str]]:
-    """The three commands that do the work."""
+    """The commands that fetch, train and evaluate."""
     data, run, python = folder / "data", folder / NAME, sys.executable
     fetch = [python, str(HERE / "fetch.py"), "--out", str(data), *fetch_flags]
     train = [python, "-m", "audiocodec", "train", "--args.load", NAME]
@@ -35,7 +35,7 @@ def commands(
 
 
 def export(folder: Path) -> Path:
-    """Write the model in half precision, with figures and sources in its card; the folder."""
+    """Write the model in half precision with figures and sources in its card; returns its folder."""
     target = folder / "export"
     Codec.from_pretrained(folder / NAME / "model").save_pretrained(target, half=True)
     with (folder / "data" / "manifest.csv").open(newline="", encoding="utf-8") as file:
@@ -47,12 +47,14 @@ def export(folder: Path) -> Path:
 
 
 def main() -> int:
-    """Run all steps; 0, or 1 with a line that says which one failed."""
+    """Run all steps; returns 0, or 1 after a line that says which one failed."""
     own, train_flags = split(sys.argv[1:])
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("folder", type=Path, help="for data, run, evaluation and export")
-    parser.add_argument("--held-out", type=Path, default=HERE / "held_out.csv")
-    parser.add_argument("--permissive-only", action="store_true", help="no GPL, no share-alike")
+    permissive = "fetch only packages without GPL or share-alike licences"
+    held_out = HERE / "held_out.csv"
+    parser.add_argument("folder", type=Path, help="folder for data, run, evaluation and export")
+    parser.add_argument("--held-out", type=Path, default=held_out, help="clips to evaluate on")
+    parser.add_argument("--permissive-only", action="store_true", help=permissive)
     args = parser.parse_args(own)
     fetch_flags = ["--permissive-only"] if args.permissive_only else []
     for command in commands(args.folder, args.held_out, fetch_flags, train_flags):
@@ -69,7 +71,7 @@ def main() -> int:
 
 
 def split(argv: list[str]) -> tuple[list[str], list[str]]:
-    """Own flags, and those after "--"."""
+    """This command's own flags, and those after "--"."""
     cut = argv.index("--") if "--" in argv else len(argv)
     return argv[:cut], argv[cut + 1 :]
 

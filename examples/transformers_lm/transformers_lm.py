@@ -1,16 +1,16 @@
-"""Teach a causal language model of transformers to go on from text with sound.
+"""Teach a causal language model of transformers to continue text with sound.
 
     pip install transformers
     python examples/transformers_lm/transformers_lm.py [--data MANIFEST]
 
 The vocabulary of the text model is extended by the tokens of the codes, and its embeddings grow
-by as many rows. A sequence is a text, then a second of sound in the flatten pattern. When the
-model generates, a LogitsProcessor lets it draw at each place only what can stand there.
+by as many rows. A sequence is a text followed by a second of sound in the flatten pattern. During
+generation, a LogitsProcessor allows only the tokens that are valid at each position.
 
 The text model is a tiny Llama with random weights that reads bytes: `text_model` and `text_ids`
 stand in for AutoModelForCausalLM and AutoTokenizer, so that nothing is downloaded. A manifest
-(CSV or JSONL) has the columns path and text, perhaps start and duration; without --data the clips
-of examples/audio are taken, and their texts are what kind of sound they are.
+(CSV or JSONL) has the columns path and text, and optionally start and duration. Without --data, the
+clips of examples/audio are used, with their kind of sound as text.
 """
 
 import argparse
@@ -41,18 +41,18 @@ from audiocodec.tokens.patterns import Pattern, Vocabulary, flatten
 from audiocodec.tokens.shards import Shards
 
 CLIPS = Path(__file__).parents[1] / "audio"
-IGNORED = -100  # a label that transformers does not count
-BYTES = 256  # the text vocabulary of the stand-in
-BITS = 1 / math.log(2)  # in a nat
+IGNORED = -100  # a label that the loss of transformers ignores
+BYTES = 256  # size of the stand-in's text vocabulary
+BITS = 1 / math.log(2)  # bits in a nat
 
 
 def text_ids(text: str) -> list[int]:
-    """The stand-in for a tokenizer: the bytes themselves."""
+    """Stands in for a tokenizer: the ids are the bytes."""
     return list(text.encode())
 
 
 def text_model() -> LlamaForCausalLM:
-    """The stand-in for a model of text: tiny, not trained."""
+    """Stands in for a text model: tiny and not trained."""
     return LlamaForCausalLM(
         LlamaConfig(
             vocab_size=BYTES,
@@ -68,7 +68,7 @@ def text_model() -> LlamaForCausalLM:
 
 
 def extended(model: LlamaForCausalLM, codec: Codec, n_codebooks: int) -> Vocabulary:
-    """Add the tokens of codes behind those of text; the model grows in place."""
+    """Add the tokens of codes after those of text; the model grows in place."""
     n_text = int(model.config.vocab_size)
     vocabulary = Vocabulary.disjoint(n_codebooks, codec.config.codebook_size, first=n_text)
     model.resize_token_embeddings(vocabulary.size)
@@ -76,7 +76,7 @@ def extended(model: LlamaForCausalLM, codec: Codec, n_codebooks: int) -> Vocabul
 
 
 def write_manifest(path: Path) -> None:
-    """The clips of the examples in pieces of 2 s, with their kind, the name's first word."""
+    """Write a manifest of 2 s pieces of the example clips; the name's first word is the text."""
     rows = [
         {"path": str(clip), "start": start, "duration": 2.0, "text": clip.stem.split("_")[0]}
         for clip in sorted(CLIPS.glob("*.flac"))
@@ -90,7 +90,7 @@ def sequences(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Text, then codes: ids, attention mask and labels, each int64 (batch, steps).
 
-    Only what the model will have to draw is labelled: bos, codes and eos, not the text.
+    Labels cover only what the model has to generate: bos, codes and eos, but not the text.
     """
     rows, labels = [], []
     for codes, length, text in zip(batch.codes, batch.lengths, batch.columns["text"]):
@@ -104,7 +104,7 @@ def sequences(
 
 
 def batches(rows: TokenDataset, size: int) -> Iterator[TokenBatch]:
-    """Random crops, epoch after epoch, without an end."""
+    """Random crops, epoch after epoch, without end."""
     sampler = TokenSampler(rows)
     loader = DataLoader(rows, size, sampler=sampler, collate_fn=collate)
     for epoch in count():
@@ -120,7 +120,7 @@ def train(
     vocabulary: Vocabulary,
     steps: int,
 ) -> Iterator[float]:
-    """Train; yields the bits that a code cost at each step, those of bos and eos included."""
+    """Train; yields the bits per code at each step, with those of bos and eos counted in."""
     optimizer = torch.optim.AdamW(model.parameters(), 1e-3)
     model.train()
     for _, batch in zip(range(steps), batches(rows, 8)):
@@ -135,7 +135,7 @@ def train(
 
 
 def unigram_bits(shards: Shards, n_codebooks: int) -> float:
-    """The entropy of the codes, if one knows of each only how often it comes; mean of codebooks."""
+    """Unigram entropy of the codes in bits, the mean over the codebooks."""
     entropies = []
     for k in range(n_codebooks):
         counts = np.bincount(np.concatenate([row.codes[:, k].ravel() for row in shards.rows()]))
@@ -145,10 +145,10 @@ def unigram_bits(shards: Shards, n_codebooks: int) -> float:
 
 
 class CodesOnly(LogitsProcessor):
-    """Allows at each place of a flattened sequence what can stand there; of one sequence.
+    """Allows at each position of a single flattened sequence only the tokens that are valid there.
 
-    `frames` are the codes that are complete, (n_codebooks, any) each: sound can be made of them
-    while generation goes on. Not for beam search, which changes its past.
+    `frames` collects complete codes, (n_codebooks, any) each, which can be decoded while generation
+    goes on. Not for beam search, which changes earlier tokens.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class CodesOnly(LogitsProcessor):
         self.frames: list[Tensor] = []
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
-        """input_ids (1, so far), scores (1, vocabulary)."""
+        """Mask scores (1, vocabulary) after input_ids (1, any)."""
         drawn = input_ids[:, self.n_text + self.stream.n_steps :]
         if drawn.shape[1]:
             self.frames.append(self.stream.push(drawn))
@@ -169,7 +169,7 @@ class CodesOnly(LogitsProcessor):
 def generate(
     model: LlamaForCausalLM, text: str, n_frames: int, pattern: Pattern, vocabulary: Vocabulary
 ) -> Tensor:
-    """Codes (1, n_codebooks, n_frames) that follow a text."""
+    """Generate codes (1, n_codebooks, n_frames) that continue a text."""
     model.eval()
     ids = torch.tensor([text_ids(text)])
     tokens = model.generate(  # type: ignore[misc]  # it wants a protocol that no model states
@@ -188,7 +188,7 @@ def generate(
 
 
 def run(args: argparse.Namespace) -> None:
-    """Audio -> tokens -> a model that knows both -> a text -> sound."""
+    """Audio -> tokens -> a model of text and sound -> sound for a text."""
     args.out.mkdir(parents=True, exist_ok=True)
     codec = Codec.from_pretrained(device="cpu")
     manifest = args.data
@@ -217,15 +217,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def main(given: list[str] | None = None) -> int:
-    """Run the command; 0, or 1 with a line that says what is wrong."""
+    """Run the command; returns 0, or 1 after a line that says what is wrong."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, help="manifest; the clips of examples/audio if absent")
-    parser.add_argument("--out", type=Path, default=Path("text_to_sound"), help="for all results")
-    parser.add_argument("--text", default="music", help="what the sound is to follow")
-    parser.add_argument("--codebooks", type=int, default=2, help="the first so many")
-    parser.add_argument("--steps", type=int, default=300, help="of training")
-    parser.add_argument("--seconds", type=float, default=1.0, help="of sound, in training and made")
-    parser.add_argument("--seed", type=int, default=0)
+    out = Path("text_to_sound")
+    parser.add_argument("--data", type=Path, help="manifest; default: the clips of examples/audio")
+    parser.add_argument("--out", type=Path, default=out, help="folder for all results")
+    parser.add_argument("--text", default="music", help="text that the sound continues")
+    parser.add_argument("--codebooks", type=int, default=2, help="number of codebooks, the first")
+    parser.add_argument("--steps", type=int, default=300, help="training steps")
+    parser.add_argument("--seconds", type=float, default=1.0, help="seconds of a sequence's sound")
+    parser.add_argument("--seed", type=int, default=0, help="seed of training and sampling")
     args = parser.parse_args(given)
     torch.manual_seed(args.seed)
     try:
