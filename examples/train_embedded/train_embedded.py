@@ -35,7 +35,7 @@ def commands(
 
 
 def export(folder: Path) -> Path:
-    """Write the model in half precision with figures and sources in its card; returns its folder."""
+    """Write the model in half precision its card with figures and sources; returns its folder."""
     target = folder / "export"
     Codec.from_pretrained(folder / NAME / "model").save_pretrained(target, half=True)
     with (folder / "data" / "manifest.csv").open(newline="", encoding="utf-8") as file:

@@ -95,7 +95,7 @@ def read_clip(recording: Recording, sample_rate: int) -> Wave:
 
 
 def clips(audio: ComparedAudio, sample_rate: int, miss: Miss) -> Iterator[Wave]:
-    """Read the clips one by one; `miss` is called with the error of each that cannot be used."""
+    """Read clips (channels, 1, n_samples) one by one; miss: called for each that cannot be used."""
     if not audio.recordings:
         yield noise(round(NOISE_S * sample_rate), 1).numpy()
     for recording in audio.recordings:
@@ -150,8 +150,8 @@ class FidelityCounts:
 def snr_db(signal: NDArray[Any], reference: NDArray[Any]) -> float:
     """Energy of the reference over that of the difference, in dB; inf if they are equal.
 
-    signal, reference: samples of the same shape, channels taken together. Raises CodecError for
-    samples that are not finite.
+    signal, reference: samples (channels, 1, n_samples), all channels together. Raises CodecError
+    for samples that are not finite.
     """
     wanted = np.asarray(reference, np.float64)
     difference = float(np.square(np.asarray(signal, np.float64) - wanted).sum())

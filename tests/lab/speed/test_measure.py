@@ -1,4 +1,4 @@
-"""Turns, medians and ratios, with players that only pretend to work."""
+"""Turns, medians and ratios, with turn takers that only pretend to work."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -33,13 +33,13 @@ def pair(first, second):
     return Pretender(clock, first), Pretender(clock, second)
 
 
-def test_players_take_turns_and_never_overlap():
+def test_systems_take_turns_and_never_overlap():
     """First, second, first, second, each after the other's end."""
-    players = pair([1.0], [2.0])
-    rounds = alternate(players, 3, 100.0)
+    takers = pair([1.0], [2.0])
+    rounds = alternate(takers, 3, 100.0)
     in_order = [turn for turns in rounds for turn in turns]
-    assert in_order[0::2] == players[0].turns
-    assert in_order[1::2] == players[1].turns
+    assert in_order[0::2] == takers[0].turns
+    assert in_order[1::2] == takers[1].turns
     assert all(before.ended <= after.started for before, after in pairwise(in_order))
 
 
