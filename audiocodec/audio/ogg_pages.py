@@ -64,7 +64,7 @@ class OggStream:
     runs: list[PageRun] = field(default_factory=lambda: [PageRun()])
     is_ended: bool = False  # whether its last page was found
     _n_packets: int = 0
-    _next_number: int = 0
+    _last_page: tuple[int, int] = (-1, NO_GRANULE)  # its number and granule
 
     @property
     def is_known(self) -> bool:
@@ -89,18 +89,24 @@ class OggStream:
         return self.head[18] if len(self.head) > 18 else 0
 
     def add(self, page: OggPage) -> None:
-        """Add the next page of this stream."""
+        """Take the next page of this stream."""
+        self.is_ended = bool(page.flags & LAST)
+        if not self.is_known or self._is_repeated(page):
+            return
         if self._n_packets < self._n_header_packets:
             add_span(self.header_spans, page.start, page.stop)
         else:
-            if page.number != self._next_number:
+            if page.number != (self._last_page[0] + 1) % 2**32:
                 self.runs.append(PageRun())
             add_span(self.runs[-1].spans, page.start, page.stop)
             if page.granule > NO_GRANULE:
                 self.runs[-1].end_at(page.granule)
         self._n_packets += page.n_packets
-        self._next_number = (page.number + 1) % 2**32
-        self.is_ended = bool(page.flags & LAST)
+        self._last_page = page.number, page.granule
+
+    def _is_repeated(self, page: OggPage) -> bool:
+        """Whether it is the page before once more, as some broken transfers leave it."""
+        return page.granule > 0 and (page.number, page.granule) == self._last_page
 
 
 def sound_streams(file: BinaryIO, name: str) -> list[OggStream]:
@@ -120,7 +126,7 @@ def sound_streams(file: BinaryIO, name: str) -> list[OggStream]:
             elif stream.is_known and not found[-1].is_known:
                 found[-1] = stream
         is_group_open = bool(page.flags & FIRST)
-        if found and found[-1].is_known and page.serial == found[-1].serial:
+        if found and page.serial == found[-1].serial:
             found[-1].add(page)
     if sum(len(stream.runs) for stream in found) > MAX_RUNS:
         raise AudioError(f"{name}: is in more than {MAX_RUNS} pieces; too damaged to be used")

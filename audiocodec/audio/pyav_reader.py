@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 from audiocodec.audio.arrays import cut
 from audiocodec.audio.channels import SPEAKERS
 from audiocodec.audio.formats import has_ffmpeg
+from audiocodec.audio.joined import tell_cut
+from audiocodec.audio.ogg_pages import sound_streams
 from audiocodec.audio.pyav import Damage, Track, frames_of, open_track
 from audiocodec.audio.source import (
     AudioSource,
@@ -60,7 +62,10 @@ def open_pyav(file: BinaryIO, name: str, track: int | None = None) -> AudioSourc
         channels = first.layout.nb_channels if first else codec.channels
         found = {**opened.stream.metadata, **opened.container.metadata}
         speakers = _speakers(first)
+        is_ogg = opened.format == "ogg"
     check_layout(name, rate, channels)
+    if is_ogg and not all(stream.is_ended for stream in sound_streams(file, name)):
+        tell_cut(f"{name}: is cut off: the last page is not there; what is there is used")
     reader = _TrackReader(file, name, track, rate, channels)
     return AudioSource(name, rate, channels, None, _tags(found), reader, speakers=speakers)
 

@@ -133,6 +133,13 @@ def test_a_file_cut_short_is_told(codec):
         assert np.array_equal(samples, read_all(raw)[: len(samples)])
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_page_that_is_there_twice_is_heard_once(codec):
+    raw = ogg(codec)
+    start, stop, _ = pages(raw)[-3]
+    assert np.array_equal(read_all(raw[:stop] + raw[start:]), read_all(raw))
+
+
 def test_the_start_of_a_stream_that_is_not_there_is_told():
     """It is not filled: a broadcast may be recorded from any moment on."""
     raw = ogg("VORBIS")

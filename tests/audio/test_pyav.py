@@ -242,6 +242,15 @@ def test_a_file_that_is_cut_is_read_as_far_as_it_goes_and_told(encoded, name):
         assert len(samples_of(audio)) == n_samples
 
 
+def test_a_flac_in_ogg_that_is_cut_between_two_pages_is_told(encoded):
+    """Its header need not say how long it is; the last page says that it is the last."""
+    options = ["-c:a", "flac", "-page_duration", "100000"]
+    whole = encoded("cut.oga", options, 44100).read_bytes()
+    with pytest.warns(CutAudioWarning, match="is cut off: the last page is not there"):
+        samples = read(io.BytesIO(whole[: whole.rindex(b"OggS")]))
+    assert 0 < len(samples) < len(read(io.BytesIO(whole)))
+
+
 def test_an_mp4_without_its_end_says_so(encoded):
     """What tells where the sound is comes last, unless the file is made for streaming."""
     raw = encoded(*FILES[0][:3]).read_bytes()
