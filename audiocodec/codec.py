@@ -1,9 +1,9 @@
-"""The codec: the one place that knows the whole road from a waveform to a .dac file and back.
+"""Codec: the one module that joins all stages from a waveform to a .dac file and back.
 
     compress:    file -> samples -> model-rate samples -> blocks -> codes -> .dac
-    decompress:  the same road backwards
+    decompress:  the same steps backwards
 
-Each half of the road is drawn in compression.py and decompression.py.
+compression.py and decompression.py hold the two directions.
 """
 
 import os
@@ -33,8 +33,8 @@ from audiocodec.container import (
 from audiocodec.decompression import (
     AnyFile,
     Decoded,
+    DecodeRequest,
     LostAudioWarning,
-    Part,
     decoded,
     decoded_published,
     named_model,
@@ -76,14 +76,14 @@ Wave = TypeVar("Wave", np.ndarray, Tensor)
 
 
 class Audio(NamedTuple):
-    """Decoded sound; `samples, sample_rate = codec.decompress(...)` takes it apart."""
+    """Decoded audio; unpacks as `samples, sample_rate = codec.decompress(...)`."""
 
     samples: np.ndarray  # float32 (n_samples, channels), full scale 1.0
     sample_rate: int
 
 
 class Codec:
-    """A model ready to compress and decompress.
+    """A model that is ready to compress and decompress.
 
     Attributes: config (ModelConfig), name, fingerprint (of the code space), device.
     Make one with Codec.from_pretrained().
@@ -115,15 +115,15 @@ class Codec:
 
         name_or_path: a known name (`audiocodec models` lists them), a hub repository
             "owner/name", a folder, or a file: model.safetensors, pytorch_model.bin or a
-            published .pth, also of Parler-TTS, of a composite model or of a training run.
+            published .pth; also of Parler-TTS, a composite model or a training run.
         revision: branch, tag or commit of the hub repository.
         device: "auto" (CUDA, else MPS, else CPU) or a torch device.
         precision: "exact" (float32, no TF32: the same tokens everywhere) or "fast"
-            (bfloat16 or TF32 where the device computes in them).
-        alignment: "aligned" or "published" instead of the model's own (see ModelConfig).
+            (bfloat16 or TF32 where the device supports them).
+        alignment: "aligned" or "published", instead of the model's own (see ModelConfig).
         token, cache_dir: for the hub, as huggingface_hub takes them.
-        local_files_only: take a hub model from the cache, without asking the hub.
-        Raises ModelError that says what was tried, ArgumentError for a wrong argument.
+        local_files_only: take a hub model from the cache, without contacting the hub.
+        Raises ModelError, which says what was tried, and ArgumentError for a wrong argument.
         """
         hub = HubOptions(token=token, cache_dir=cache_dir, local_files_only=local_files_only)
         located = resolve(name_or_path, revision, hub)
@@ -137,11 +137,12 @@ class Codec:
     ) -> "Codec":
         """Load the model that a .dac file names.
 
-        source: a path, a binary file object that can be sought in, or a DacFile.
-        Only models that are known by name (`audiocodec models` lists them) are loaded so: a file
-        cannot make this library fetch something else. device, precision: as in from_pretrained.
-        Raises ContainerError for a file that is none of ours or names no known model, ModelError,
-        ModelMismatch where the model of that name is not the one that made the codes.
+        source: a path, a seekable binary file object, or a DacFile.
+        device, precision: as in from_pretrained.
+        Only known models (`audiocodec models` lists them) are loaded: a file cannot make this
+        library download anything else.
+        Raises ContainerError for a file that is not ours or names no known model, ModelError, and
+        ModelMismatch if the model of that name is not the one that made the codes.
         """
         with _opened(source) as dac:
             codec = cls.from_pretrained(named_model(dac), device=device, precision=precision)
@@ -159,22 +160,25 @@ class Codec:
 
     @property
     def device(self) -> torch.device:
-        """Where the model runs."""
+        """The device on which the model runs."""
         return self.engine.device
 
     @property
     def precision(self) -> Precision:
-        """How exact its arithmetic is."""
+        """The precision of its arithmetic."""
         return self.engine.precision
 
     def to(self, device: str | torch.device) -> "Codec":
-        """Move the model to a device; returns the codec. Raises ArgumentError."""
+        """Move the model to a device and return the codec.
+
+        Raises ArgumentError for a device that cannot be used.
+        """
         self.model.to(pick_device(device))
         return self
 
     @property
     def sample_rate(self) -> int:
-        """Samples per second that encode() takes and decode() gives."""
+        """Samples per second that encode() takes and decode() returns."""
         return self.config.sample_rate
 
     @property
@@ -184,7 +188,7 @@ class Codec:
 
     @property
     def space(self) -> CodeSpace:
-        """What gives its codes their meaning, as headers of files have it."""
+        """What gives the model's codes their meaning, as stored in file headers."""
         config = self.config
         return CodeSpace(
             self.name, self.fingerprint, config.sample_rate, config.hop, config.codebook_size
@@ -192,7 +196,7 @@ class Codec:
 
     @property
     def n_codebooks(self) -> int:
-        """Codebooks that the model has."""
+        """The number of codebooks of the model."""
         return self.config.n_codebooks
 
     # Tensors
@@ -203,7 +207,7 @@ class Codec:
         wav: float (batch, 1, n_samples) or (n_samples,), at the model's rate, full scale 1.0.
         n_codebooks: only the first ones; all by default.
         Returns int64 (batch, n_codebooks, frames), frames = ceil(n_samples / hop); an array for
-        an array, a tensor for a tensor. The last frame is filled with zeros.
+        an array, a tensor for a tensor. Zeros fill up the last frame.
         Raises ArgumentError for another shape, no samples, and samples that are not finite or lie
         beyond a million times full scale.
         Source: arXiv 2306.06546, sections 3.1 and 3.2.
@@ -222,13 +226,13 @@ class Codec:
     def encode_many(
         self, signals: Iterable[np.ndarray | Tensor], n_codebooks: int | None = None
     ) -> Iterator[Tensor]:
-        """Turn many signals into codes, which come out in their order.
+        """Turn many signals into codes, one after the other in their order.
 
-        signals: each float (n_samples,), at the model's rate; taken as they are needed.
+        signals: each float (n_samples,), at the model's rate; consumed as needed.
         n_codebooks: only the first ones; all by default.
-        Yields int64 (n_codebooks, frames) on the CPU, as encode() gives it for the signal alone;
-        an empty signal has no frames. A GPU encodes equal-shaped windows of several signals side
-        by side, and never fills up one to the length of another.
+        Yields int64 (n_codebooks, frames) on the CPU, the result of encode() for each signal;
+        an empty signal has no frames. A GPU encodes windows of several signals together, and never
+        pads a signal to the length of another.
         Raises ArgumentError for another shape, and for samples that are not finite.
         """
         return self.engine.encode_many(signals, n_codebooks)
@@ -237,10 +241,11 @@ class Codec:
         """Turn codes into samples.
 
         codes: whole numbers (batch, n_codebooks, frames), of the first codebooks or of all.
-        n_samples: cut to this length, that of the signal that was encoded.
-        Returns float32 (batch, 1, frames * hop) or (batch, 1, n_samples); an array for an array.
-        Raises CodesError for codes that this model cannot have made, ArgumentError for a length
-        that they do not have.
+        n_samples: the length of the encoded signal; the result is cut to it.
+        Returns float32 (batch, 1, frames * hop) or (batch, 1, n_samples); an array for an array,
+        a tensor for a tensor.
+        Raises CodesError for codes that this model cannot have made, ArgumentError for more samples
+        than the codes have.
         Source: arXiv 2306.06546, section 3.1.
         """
         x = self.model.quantizer.checked(as_tensor(codes, "codes"))
@@ -258,17 +263,20 @@ class Codec:
     ) -> StreamEncoder:
         """Encode live: push(samples) -> codes, flush() -> the last codes.
 
-        channels: signals side by side; push takes (channels, 1, any number).
-        block_frames: frames computed together. Fewer give less latency (`latency` of the result,
-        in samples) at more cost; the codes may then differ from a file's in the last bit.
-        Audio is encoded as it comes, without the level adjustment of compress().
+        channels: signals encoded together; push takes (channels, 1, any number).
+        n_codebooks: only the first ones; all by default.
+        block_frames: frames computed together. Fewer give less latency (attribute `latency`, in
+        samples) at a higher cost; rounding may then differ, so that few codes differ from a file's.
+        Audio is encoded as it is, without the loudness normalization of compress().
+        Raises ArgumentError for a wrong argument.
         """
         return self.engine.stream_encoder(channels, n_codebooks, block_frames)
 
     def stream_decoder(self, channels: int = 1, block_frames: int = BLOCK_FRAMES) -> StreamDecoder:
         """Decode live: push(codes) -> samples, flush() -> the last samples.
 
-        channels: signals side by side; push takes (channels, n_codebooks, any number).
+        channels: signals decoded together; push takes (channels, n_codebooks, any number).
+        Raises ArgumentError for a wrong argument.
         """
         return self.engine.stream_decoder(channels, block_frames)
 
@@ -282,7 +290,7 @@ class Codec:
     @overload
     def compress(self, source: Source | np.ndarray, target: Source, **settings: Any) -> Header: ...
 
-    # Settings are open in the overloads, which tell only what comes back.
+    # The overloads leave the settings open: they only state the type of the result.
     def compress(  # type: ignore[misc]  # noqa: PLR0913 - the verb people come for
         self,
         source: Source | np.ndarray,
@@ -297,23 +305,22 @@ class Codec:
         overwrite: bool = False,
         progress: Progress | None = None,
     ) -> DacFile | Header:
-        """Compress a sound file, or samples in hand, to a .dac file.
+        """Compress a sound file, or an array of samples, to a .dac file.
 
         source: a path, a binary file object, which is read from its start, or samples (n_samples,)
             or (n_samples, channels) with their sample_rate. A pipe is first copied to a temporary
-            file, because the length and the loudness must be known before the first sample is
-            encoded.
+            file, because the length and the loudness must be known before encoding starts.
         track: which audio track of a video, from 1; the first by default.
-        target: a path or a binary file object, a pipe too. Without one, the DacFile is returned:
-            codes, header, save(), to_bytes(). With one, the Header.
-        n_codebooks, or kbps: how many codebooks, or the nominal bit rate of all channels that
-            must not be exceeded; all codebooks by default.
+        target: a path or a binary file object, also a pipe. With a target, the Header is returned;
+            without, the DacFile, which has codes, header, save() and to_bytes().
+        n_codebooks, or kbps: how many codebooks, or the highest nominal bit rate of all channels
+            together; all codebooks by default.
         normalize: bring the programme to -16 LUFS (ITU-R BS.1770), all channels by one gain that
-            keeps peaks within full scale; decompress() takes the same gain back.
-        tags: in place of those of the source.
-        progress: called with samples done and samples in all, at the model's rate.
+            keeps peaks within full scale; decompress() undoes the gain.
+        tags: replace those of the source.
+        progress: called with the samples done and the total, at the model's rate.
         Raises AudioError for a source that cannot be used, OutputExists, OutputError,
-        ArgumentError. Warns with CutAudioWarning of a file of which a part is missing.
+        ArgumentError. Warns with CutAudioWarning if a part of the file is missing.
         Memory does not grow with the length, unless the DacFile is returned.
         """
         check_apart([source], target)
@@ -340,9 +347,9 @@ class Codec:
         n_codebooks: int,
         tags: Mapping[str, str] | None,
     ) -> Header:
-        """What a .dac file of this programme says ahead of its codes; tags: instead of its own."""
+        """The header of a .dac file of this programme. tags: replace those of the source."""
         if not isinstance(tags, Mapping | None):
-            raise ArgumentError(f"tags: {tags!r} is no mapping of names to values")
+            raise ArgumentError(f"tags: {tags!r} is not a mapping of names to values")
         return Header(
             **vars(self.space),
             sample_rate=audio.sample_rate,
@@ -362,7 +369,7 @@ class Codec:
     @overload
     def decompress(self, source: Source | DacFile, target: Source, **settings: Any) -> None: ...
 
-    def decompress(  # type: ignore[misc]  # noqa: PLR0913 - likewise
+    def decompress(  # type: ignore[misc]  # noqa: PLR0913 - as compress
         self,
         source: Source | DacFile,
         target: Source | None = None,
@@ -379,25 +386,28 @@ class Codec:
     ) -> Audio | None:
         """Decompress a .dac file, ours or a published one, to a sound file or to samples.
 
-        source: a path, a binary file object, read from its start, a pipe too, or a DacFile.
+        source: a path, a binary file object, which is read from its start, a pipe, or a DacFile.
         target: a path (.wav, .flac, .ogg, ...) or a binary file object (wav unless `format`
             says otherwise). Without one, Audio(samples, sample_rate) is returned.
-        start, duration: seconds; only the blocks that hold them are read.
+        start, duration: seconds; only the blocks that are needed are read.
         n_codebooks: decode with the first ones only.
         recover: put silence where blocks are damaged, with a LostAudioWarning for each place.
-        rate: of the output, Hz; by default that of the recording, and 48 kHz for an Opus file
-            where Opus lacks that.
-        subtype: of the sound file, such as PCM_24 or FLOAT.
+        rate: of the output, Hz; by default that of the recording, or 48 kHz for an Opus file
+            if Opus does not support that rate.
+        subtype, format: of the sound file, such as PCM_24 or FLOAT, and FLAC or OGG.
+        overwrite: replace a target that exists.
+        progress: called with the samples done and the total, at the model's rate.
         Raises ModelMismatch for codes of another model, ContainerError for a file that cannot be
-        used, OutputExists, OutputError, ArgumentError.
+        used, OutputExists, OutputError, ArgumentError. Warns with LostAudioWarning if a part of the
+        audio is lost.
         """
         if target is None and (subtype or format):
-            raise ArgumentError("a subtype or format is that of a sound file; name a target")
+            raise ArgumentError("subtype and format need a sound file to write; name a target")
         rate_for = _output_rate(rate, target, subtype=subtype, format=format)
-        part = Part(start, duration, n_codebooks, recover, progress, rate_for)
+        request = DecodeRequest(start, duration, n_codebooks, recover, progress, rate_for)
         check_apart([source], target)
         with _opened(source) as dac:
-            decoded = self._decoded(dac, part)
+            decoded = self._decoded(dac, request)
             check_space(target, decoded.n_silent * decoded.channels * 2)  # of 16-bit samples
             if target is None:
                 return Audio(np.concatenate(list(decoded.pieces)), decoded.sample_rate)
@@ -420,18 +430,18 @@ class Codec:
     def save_pretrained(self, folder: str | os.PathLike[str], half: bool = False) -> None:
         """Write config.json, model.safetensors and a model card, README.md, to a folder.
 
-        half: store float16, half the size; the codes may then differ in a few places.
-        The folder is made where it is missing. A model that is in it is replaced, as in the
-        libraries for the hub; other files in it stay.
-        Raises OutputError where it cannot be written.
+        half: store float16, at half the size; a few codes may then differ.
+        The folder is made if it is missing. A model in it is replaced, as other libraries for the
+        hub do; other files in it stay.
+        Raises OutputError if it cannot be written.
         """
         card = model_card(self.config, self.name, self.fingerprint)
         save_model(self.model, Path(folder), self.name, half, card)
 
     def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
-        """Upload the model to the Hugging Face Hub; returns the address of the commit.
+        """Upload the model to the Hugging Face Hub and return the URL of the commit.
 
-        Raises ModelError where the hub refuses or cannot be reached.
+        Raises ModelError if the hub refuses or cannot be reached.
         """
         with TemporaryDirectory() as folder:
             self.save_pretrained(folder)
@@ -450,18 +460,18 @@ class Codec:
             )
         return int(min(self.n_codebooks, kbps / each + 1e-9))
 
-    def _decoded(self, dac: AnyFile, part: Part) -> Decoded:
-        """Start decoding a .dac file of either kind, if it is this model's."""
+    def _decoded(self, dac: AnyFile, request: DecodeRequest) -> Decoded:
+        """Start to decode a .dac file of either kind. Raises ModelMismatch for another model's."""
         if isinstance(dac, PublishedFile):
-            return decoded_published(dac, self.engine.decode_many, self.config, part)
+            return decoded_published(dac, self.engine.decode_many, self.config, request)
         self.space.check_same(dac.header, dac.path)
-        return decoded(dac, self.engine.decoder, self.config, part)
+        return decoded(dac, self.engine.decoder, self.config, request)
 
 
 def _output_rate(
     rate: int | None, target: Source | None, **kind: str | None
 ) -> Callable[[int], int]:
-    """What makes the rate of the output from that of the recording. Raises ArgumentError."""
+    """A function from the rate of the recording to that of the output. Raises ArgumentError."""
     if rate is not None:
         checked = checked_rate("rate", rate)
         return lambda _: checked
@@ -472,7 +482,7 @@ def _output_rate(
 
 @contextmanager
 def _opened(source: Source | DacFile) -> Iterator[AnyFile]:
-    """A .dac file of either kind, from whatever the caller has."""
+    """Open a .dac file of either kind: a path, a file object, a pipe, or a DacFile."""
     if isinstance(source, DacFile):
         yield source
     elif isinstance(source, str | os.PathLike):

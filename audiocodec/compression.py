@@ -1,4 +1,4 @@
-"""From sound to codes: measure the programme, then resample, scale and encode it in one pass."""
+"""From audio to codes: measure the programme, then resample, scale and encode it in one pass."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,24 +11,24 @@ from audiocodec.container import Header
 from audiocodec.engine import AnyEncoder
 from audiocodec.errors import AudioError
 
-SMALLEST_GAIN = 1e-20  # what needs less is no sound
-Progress = Callable[[int, int], None]  # samples done, samples in all
+SMALLEST_GAIN = 1e-20  # samples that need a smaller gain are not audio
+Progress = Callable[[int, int], None]  # samples done, total
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What must be known of a programme before its first sample is encoded."""
+    """What must be known of a programme before it is encoded."""
 
     n_samples: int  # at its own rate
     gain: float  # linear
 
 
 def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
-    """The length of the programme and, if it is to be normalized, its gain.
+    """Measure the length of the programme and, if it is normalized, its gain.
 
-    Without normalization nothing is read where the length is proved already. Loudness and peak
-    are those at the model's rate, as the published tool measures them.
-    Raises AudioError for a programme without samples.
+    Without normalization nothing is read if the length is already proved. Loudness and peak are
+    measured at the model's rate, as the published tool does.
+    Raises AudioError for a programme without samples, or with peaks far beyond full scale.
     """
     gain = 1.0
     if normalize:
@@ -41,7 +41,7 @@ def measure(audio: AudioSource, model_rate: int, normalize: bool) -> Measured:
 
 
 def _length_and_gain(audio: AudioSource, model_rate: int) -> tuple[int, float]:
-    """Read the programme once. Raises AudioError for one that no gain brings to full scale."""
+    """Read the programme once. Raises AudioError for peaks far beyond full scale."""
     n_samples = 0
 
     def counted() -> Iterator[np.ndarray]:
@@ -56,13 +56,13 @@ def _length_and_gain(audio: AudioSource, model_rate: int) -> tuple[int, float]:
     gain = normalizing_gain(meter.integrated(), meter.peak)
     if gain < SMALLEST_GAIN:
         raise AudioError(
-            f"{audio.name}: peaks at {meter.peak:g}, and full scale is 1: scale it to that"
+            f"{audio.name}: peaks at {meter.peak:g}, and full scale is 1; scale it down to that"
         )
     return n_samples, gain
 
 
 def model_blocks(audio: AudioSource, header: Header) -> Iterator[np.ndarray]:
-    """The programme as the network takes it, float32 (channels, any number), in order."""
+    """Yield the programme as the network takes it, float32 (channels, any number), in order."""
     gain = np.float32(header.gain)
     for block in resampled(audio.blocks(), header.sample_rate, header.model_rate, header.channels):
         yield np.ascontiguousarray(block.T) * gain
@@ -71,7 +71,7 @@ def model_blocks(audio: AudioSource, header: Header) -> Iterator[np.ndarray]:
 def codes_of(
     blocks: Iterable[np.ndarray], header: Header, stream: AnyEncoder, progress: Progress | None
 ) -> Iterator[np.ndarray]:
-    """Encode model_blocks(); yields uint16 (channels, n_codebooks, some frames), in order."""
+    """Encode model_blocks(); yield uint16 (channels, n_codebooks, some frames), in order."""
     n_total = header.n_model_samples or 0
     for block in blocks:
         yield _stored(stream.push(torch.from_numpy(block)[:, None]))

@@ -1,4 +1,4 @@
-"""From codes to sound: the blocks of a .dac file, decoded, cut, scaled back and resampled.
+"""From codes to audio: decodes the blocks of a .dac file, cuts, undoes the gain, and resamples.
 
 Handles our own files and published ones.
 """
@@ -21,26 +21,26 @@ from audiocodec.model.config import ModelConfig
 from audiocodec.validation import check_float, check_int
 from audiocodec.weights.registry import KNOWN_MODELS
 
-OurFile = Reader | DacFile  # on disk, or in hand
+OurFile = Reader | DacFile  # on disk, or in memory
 AnyFile = OurFile | PublishedFile
 Pieces = Iterator[np.ndarray]  # float32 (some samples, channels), in order
-DecodeMany = Callable[[Iterable[torch.Tensor], bool], Iterator[torch.Tensor]]  # of an Engine
+DecodeMany = Callable[[Iterable[torch.Tensor], bool], Iterator[torch.Tensor]]  # Engine.decode_many
 
 
 class LostAudioWarning(UserWarning):
-    """A part of a damaged file that could not be decoded; silence stands in its place."""
+    """A part of a damaged file is replaced by silence, or its end is missing."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """What is wanted of a file."""
+class DecodeRequest:
+    """What to decode of a file, and how."""
 
     start_s: float = 0.0
     duration_s: float | None = None
     n_codebooks: int | None = None
     recover: bool = False
     progress: Progress | None = None
-    rate_for: Callable[[int], int] = lambda rate: rate  # output rate, from that of the recording
+    rate_for: Callable[[int], int] = lambda rate: rate  # from the recording's rate to the output's
 
     def __post_init__(self) -> None:
         if not 0 <= check_float(self.start_s, "start") < math.inf:
@@ -54,12 +54,12 @@ class Part:
             raise ArgumentError(f"{self.n_codebooks} codebooks; at least 1 is needed")
 
     def check_codebooks(self, n_codebooks: int) -> None:
-        """Raises ArgumentError where the file has fewer."""
+        """Raises ArgumentError if more codebooks are requested than the file has."""
         if self.n_codebooks is not None and self.n_codebooks > n_codebooks:
             raise ArgumentError(f"{self.n_codebooks} codebooks; the file has 1 to {n_codebooks}")
 
     def samples(self, sample_rate: int, n_samples: int) -> tuple[int, int]:
-        """First sample, and the one after the last."""
+        """The first sample to decode, and the one after the last. Raises ArgumentError."""
         start = round(self.start_s * sample_rate)
         if start >= n_samples:
             raise ArgumentError(
@@ -71,10 +71,10 @@ class Part:
 
 
 def named_model(dac: AnyFile) -> str:
-    """The model that a file names, if it is one that is known here.
+    """The known model that a file names.
 
-    A file cannot make us fetch something from the hub that the user did not name.
-    Raises ContainerError for a file that names no model, or another one.
+    A file cannot make us download from the hub what the user did not name.
+    Raises ContainerError for a file that names no model, or one that is not known.
     """
     if isinstance(dac, PublishedFile):
         raise ContainerError(
@@ -84,15 +84,18 @@ def named_model(dac: AnyFile) -> str:
     model = dac.header.model
     if model not in KNOWN_MODELS:
         raise ContainerError(
-            f"{dac.path}: made with model {quoted(model)}; give its place with --model (to "
-            "Codec.from_pretrained)"
+            f"{dac.path}: made with model {quoted(model)}, which is not a known name; give its "
+            "path or hub repository with --model (to Codec.from_pretrained)"
         )
     return model
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Sound on its way out. n_silent: how many of its samples stand for lost ones, at most."""
+    """Audio that is decoded as `pieces` are drawn.
+
+    n_silent: at most so many of its samples are silence in place of lost audio.
+    """
 
     sample_rate: int
     channels: int
@@ -106,22 +109,23 @@ def decoded(
     reader: OurFile,
     new_stream: Callable[[int, int], AnyDecoder],
     config: ModelConfig,
-    part: Part,
+    request: DecodeRequest,
 ) -> Decoded:
-    """Decode a part of a file, reading the blocks that it needs and no others.
+    """Decode a part of a file, reading only the blocks that it needs.
 
-    new_stream: of so many channels, and for so many frames at most.
-    Frames around the part are decoded as well and dropped, as many as the networks and the
-    resampler look around, so that the part is the same part of the whole, up to rounding.
+    new_stream: makes a decoder for a number of channels and a highest number of frames.
+    The neighbouring frames on which the networks and the resampler depend are decoded as well and
+    dropped, so that the part equals the same part of the whole file, up to rounding.
+    Raises ContainerError for a file without frames, ArgumentError for a request beyond the file.
     """
     header = reader.header
-    part.check_codebooks(header.n_codebooks)
-    n_samples, n_frames = reader.extent(part.recover)
+    request.check_codebooks(header.n_codebooks)
+    n_samples, n_frames = reader.extent(request.recover)
     if not n_frames:
         raise ContainerError(f"{reader.path}: holds no frames that can be decoded")
-    rate = part.rate_for(header.sample_rate)
+    rate = request.rate_for(header.sample_rate)
     n_out = resampled_length(n_samples, header.sample_rate, rate)
-    start, stop = part.samples(rate, n_out)
+    start, stop = request.samples(rate, n_out)
     if stop == n_out:
         _warn_of_missing_end(reader, n_samples)
     rates = _rates(header.model_rate, header.sample_rate, rate)
@@ -129,38 +133,39 @@ def decoded(
     steps, in_start, in_stop = _steps(rates, lengths, start, stop)
     first = max(0, in_start // header.hop - config.decoder_context)
     last = min(n_frames, -(-in_stop // header.hop) + config.decoder_context)
-    pieces = _decoded_frames(reader, new_stream, config, part, first, last)
+    pieces = _decoded_frames(reader, new_stream, config, request, first, last)
     pieces = _window(pieces, in_start - first * header.hop, in_stop - in_start)
-    if part.progress:
-        pieces = _reported(pieces, part.progress, in_stop - in_start)
+    if request.progress:
+        pieces = _reported(pieces, request.progress, in_stop - in_start)
     scale = np.float32(1 / header.gain)
     pieces = (piece * scale for piece in pieces)
     for step in steps:
-        pieces = step.taken(pieces, header.channels)
-    n_lost = max(0, n_frames - reader.n_intact) if part.recover else 0
+        pieces = step.apply(pieces, header.channels)
+    n_lost = max(0, n_frames - reader.n_intact) if request.recover else 0
     n_silent = resampled_length(header.samples_of(n_lost), header.sample_rate, rate)
     n_silent = min(stop - start, n_silent)
     return Decoded(rate, header.channels, stop - start, pieces, header.tags, n_silent)
 
 
 def _rates(model_rate: int, own_rate: int, rate: int) -> list[int]:
-    """The rates that the sound takes: that of the recording too, where it is the lowest.
+    """The chain of sample rates from the model to the output.
 
-    What the decoder adds above the band of the recording is noise.
+    The recording's own rate is included if it is the lowest: this removes what the decoder adds
+    above the band of the recording, which is noise.
     """
     return [model_rate, own_rate, rate] if own_rate < min(model_rate, rate) else [model_rate, rate]
 
 
 @dataclass(frozen=True)
-class _Step:
-    """One conversion of a part of the sound."""
+class _Resampling:
+    """One change of the sample rate: drops `skip` samples of its output, then gives n_samples."""
 
     from_rate: int
     to_rate: int
     skip: int
     n_samples: int
 
-    def taken(self, pieces: Iterable[np.ndarray], channels: int) -> Pieces:
+    def apply(self, pieces: Iterable[np.ndarray], channels: int) -> Pieces:
         n_out = self.skip + self.n_samples
         out = resampled(pieces, self.from_rate, self.to_rate, channels, n_out)
         return _window(out, self.skip, self.n_samples)
@@ -168,15 +173,16 @@ class _Step:
 
 def _steps(
     rates: Sequence[int], lengths: Sequence[int], start: int, stop: int
-) -> tuple[list[_Step], int, int]:
-    """How samples start to stop at the last rate are made, and from which ones at the first.
+) -> tuple[list[_Resampling], int, int]:
+    """The conversions that give samples start to stop at the last rate.
 
-    lengths: of the whole sound at each rate.
+    lengths: of the whole programme at each rate.
+    Returns them with the start and stop of the samples that they need at the first rate.
     """
-    steps: list[_Step] = []
+    steps: list[_Resampling] = []
     for i in range(len(rates) - 1, 0, -1):
         in_start, in_stop, skip = input_range(start, stop - start, rates[i - 1], rates[i])
-        steps.insert(0, _Step(rates[i - 1], rates[i], skip, stop - start))
+        steps.insert(0, _Resampling(rates[i - 1], rates[i], skip, stop - start))
         start, stop = in_start, min(in_stop, lengths[i - 1])
     return steps, start, stop
 
@@ -185,36 +191,36 @@ def _decoded_frames(
     reader: OurFile,
     new_stream: Callable[[int, int], AnyDecoder],
     config: ModelConfig,
-    part: Part,
+    request: DecodeRequest,
     first: int,
     last: int,
 ) -> Pieces:
-    """The samples of frames first to last, hop each; silence where frames are lost."""
+    """Decode frames first to last, hop samples each, with silence where frames are lost."""
     channels, position = reader.header.channels, first
-    run = _Run(new_stream(channels, last - first), config, channels)
-    for block in reader.blocks(recover=part.recover, first_frame=first, stop_frame=last):
+    decoder = _ContiguousDecoder(new_stream(channels, last - first), config, channels)
+    for block in reader.blocks(recover=request.recover, first_frame=first, stop_frame=last):
         if block.first_frame > position:
-            yield from run.ended()
+            yield from decoder.flush()
             yield from _silence(config, reader, position, block.first_frame)
-            run = _Run(new_stream(channels, last - position), config, channels)
-        yield run.push(block.codes[:, : part.n_codebooks])
+            decoder = _ContiguousDecoder(new_stream(channels, last - position), config, channels)
+        yield decoder.push(block.codes[:, : request.n_codebooks])
         position = block.first_frame + block.codes.shape[-1]
-    yield from run.ended()
+    yield from decoder.flush()
 
 
-class _Run:
-    """Frames without a gap, through one decoder stream."""
+class _ContiguousDecoder:
+    """Decodes consecutive frames through one stream."""
 
     def __init__(self, stream: AnyDecoder, config: ModelConfig, channels: int) -> None:
         self.stream, self.hop, self.channels = stream, config.hop, channels
-        self.n_missing = 0  # samples of the frames that have been pushed
+        self.n_missing = 0  # samples of pushed frames that have not been returned
 
     def push(self, codes: np.ndarray) -> np.ndarray:
         self.n_missing += codes.shape[-1] * self.hop
         return self._given(self.stream.push(torch.from_numpy(codes.astype(np.int64))))
 
-    def ended(self) -> Pieces:
-        """The rest; zeros for the few samples that the "published" alignment lacks."""
+    def flush(self) -> Pieces:
+        """Yield the rest, and zeros for the few samples that the "published" alignment lacks."""
         yield self._given(self.stream.flush())
         yield np.zeros((self.n_missing, self.channels), np.float32)
 
@@ -248,7 +254,7 @@ def _silence(config: ModelConfig, reader: OurFile, first: int, last: int) -> Pie
 
 
 def _window(pieces: Iterable[np.ndarray], skip: int, length: int) -> Pieces:
-    """The samples from `skip` on, `length` of them."""
+    """Yield `length` samples from sample `skip` on."""
     for piece in pieces:
         kept = piece[skip : skip + length]
         skip = max(0, skip - len(piece))
@@ -267,26 +273,28 @@ def _reported(pieces: Pieces, progress: Progress, n_total: int) -> Pieces:
 
 
 def decoded_published(
-    file: PublishedFile, decode_many: DecodeMany, config: ModelConfig, part: Part
+    file: PublishedFile, decode_many: DecodeMany, config: ModelConfig, request: DecodeRequest
 ) -> Decoded:
-    """Decode a file of the published tool to what that tool decodes, with its exact length.
+    """Decode a file of the published tool as that tool does, with the exact length.
 
     Windows are decoded without padding and joined; then each channel is brought to the stored
-    loudness, which the published tool does too, so the balance of its files is not restored.
-    The whole is held in memory.
+    loudness, as in the published tool, so the balance between channels is not restored.
+    The whole programme is held in memory.
+    Raises ContainerError for windows that are too short, ArgumentError for a request beyond the
+    file.
     """
-    part.check_codebooks(file.codes.shape[1])
+    request.check_codebooks(file.codes.shape[1])
     model_rate = config.sample_rate
     n_total = resampled_length(file.n_samples, file.sample_rate, model_rate)
-    windows = _windows(file, decode_many, config, part, n_total)
-    if part.progress:
-        windows = _reported(windows, part.progress, n_total)
+    windows = _windows(file, decode_many, config, request, n_total)
+    if request.progress:
+        windows = _reported(windows, request.progress, n_total)
     samples = np.concatenate(list(windows))
-    # The length is the file's word; a few samples may be missing, but not hours.
+    # The file declares the length: accept a second more than was decoded, but not hours.
     most = resampled_length(len(samples), model_rate, file.sample_rate) + file.sample_rate
-    rate = part.rate_for(file.sample_rate)
+    rate = request.rate_for(file.sample_rate)
     n_samples = min(file.n_samples, most)
-    start, stop = part.samples(rate, resampled_length(n_samples, file.sample_rate, rate))
+    start, stop = request.samples(rate, resampled_length(n_samples, file.sample_rate, rate))
     for channel in samples.T:
         meter = LoudnessMeter(model_rate, 1)
         meter.push(channel[:, None])
@@ -299,17 +307,21 @@ def decoded_published(
 
 
 def _windows(
-    file: PublishedFile, decode_many: DecodeMany, config: ModelConfig, part: Part, n_total: int
+    file: PublishedFile,
+    decode_many: DecodeMany,
+    config: ModelConfig,
+    request: DecodeRequest,
+    n_total: int,
 ) -> Pieces:
-    """The windows that begin before the end of the sound, `n_total` samples at the model's rate.
+    """Decode the windows that begin within the programme, `n_total` samples at the model's rate.
 
-    Those are all that the published tool writes, and none is much longer than the sound; a file
-    that holds more codes than that costs no more time.
+    The published tool writes no others, and none much longer than the programme; further codes
+    in a hostile file are skipped, so that they cost no time.
     """
     longest = -(-n_total // config.hop) + 2 * config.decoder_context
     firsts = range(0, file.codes.shape[-1], file.chunk_length)
     lengths = min(file.chunk_length, longest)
-    codes = (file.codes[:, : part.n_codebooks, one : one + lengths] for one in firsts)
+    codes = (file.codes[:, : request.n_codebooks, one : one + lengths] for one in firsts)
     windows = (torch.from_numpy(window.astype(np.int64)) for window in codes)
     for decoded_window in decode_many(windows, file.padding):
         samples = decoded_window[:, 0].T.numpy().copy()

@@ -1,7 +1,7 @@
-"""Convolutions with their weights laid out for running: channels side by side, one row a time step.
+"""Convolutions with their weights rearranged for speed; signals are (B, T, C), channels contiguous.
 
-A convolution of kernel 2s and stride s is one of two taps over groups of s time steps, a transposed
-one the same backwards; so everything here has stride 1, and 1, 2, 3 or 7 taps.
+A convolution of kernel 2s and stride s equals one of two taps over groups of s time steps, and a
+transposed one likewise gives groups of s; so all that run here have stride 1 and 1, 2, 3 or 7 taps.
 
 Shapes: B batch, T time steps, C channels, r taps, d dilation.
 """
@@ -19,25 +19,28 @@ from audiocodec.engine.transform import Transform
 from audiocodec.engine.weight_cache import WeightCache
 from audiocodec.model.layers import UpConv
 
-# Pairs of points, for each number of taps; where bfloat16 is allowed, more rounding is too.
+# Winograd: pairs of points by number of taps. Where bfloat16 is allowed, more rounding is, too.
 PAIRS, PAIRS_FAST = {2: 1, 3: 2, 7: 4}, {3: 2, 7: 5}
-WIDE = 96  # channels from which the faster forms pay
-MANY = 1 << 20  # weights a tap, from which reading them costs more than two products of a few rows
-SCRATCH = 1 << 20  # numbers that one round of tiles may hold: they should stay in a cache
+WIDE = 96  # channels from which matrix products and Winograd are faster
+MANY = 1 << 20  # weights per tap from which reading them dominates the cost of a two-tap layer
+SCRATCH = 1 << 20  # numbers in one round of tiles: they should stay in a cache
 
 
 class Packed(Protocol):
-    """A convolution with its weights laid out."""
+    """A convolution with its weights rearranged."""
 
     def __call__(
         self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
     ) -> Tensor:
-        """(B, T, C) -> (B, T - d (r - 1), C'), then the Snake, then `around` added, if given."""
+        """Convolve (B, T, C) -> (B, T - d (r - 1), C'), then apply Snake, then add `around`.
+
+        around: shaped like the output. Either may be left out.
+        """
         ...
 
 
 class Products:
-    """One or two taps, as one product of matrices."""
+    """A convolution of one or two taps, as one matrix product."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dtype: torch.dtype) -> None:
         """weight: (C', C, r)"""
@@ -57,7 +60,7 @@ class Products:
 
 
 class Direct:
-    """Any convolution, by torch."""
+    """Any convolution, computed by torch."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, dtype: torch.dtype) -> None:
         """weight: (C', C, r)"""
@@ -68,7 +71,7 @@ class Direct:
         self, x: Tensor, snake: SnakeRows | None = None, around: Tensor | None = None
     ) -> Tensor:
         """See Packed."""
-        # A picture one row high whose channels come last is what a signal of rows already is.
+        # (B, T, C) is the memory format of a channels-last image that is one row high.
         picture = x.to(self.dtype).transpose(1, 2)[:, :, None]
         y = F.conv2d(picture, self.weight, self.bias, dilation=(1, self.dilation))
         y = y[:, :, 0].transpose(1, 2).contiguous().to(x.dtype)
@@ -76,19 +79,19 @@ class Direct:
 
 
 class Winograd:
-    """Several taps by fewer products than taps, in float32 on a CPU, with the compiled kernels."""
+    """Winograd convolution of several taps, in float32 on a CPU, with the compiled kernels."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, pairs: int) -> None:
         """weight: (C', C, r)"""
         out_channels, in_channels, taps = weight.shape
         self.transform, self.bias, self.dilation = Transform(taps, pairs), bias, dilation
         self.factors = weight.new_empty(self.transform.points, in_channels, out_channels)
-        for first in range(0, out_channels, 64):  # float64 takes memory
+        for first in range(0, out_channels, 64):  # in parts: float64 takes memory
             part = weight[first : first + 64].double()
             made = torch.einsum("pr,ocr->pco", self.transform.of_weights, part)
             self.factors[:, :, first : first + 64] = made
         width = self.transform.points * (in_channels + out_channels)
-        # Odd: rows of a tile that lie a multiple of 4096 bytes apart share their place in a cache.
+        # Odd, because rows a multiple of 4096 bytes apart would compete for the same cache lines.
         self.n_tiles = max(64, SCRATCH // width) | 1
 
     def __call__(
@@ -100,7 +103,7 @@ class Winograd:
         groups = -(-n // (d * shape.outputs))
         y = x.new_empty(x.shape[0], groups * d * shape.outputs, len(self.bias))
         most = min(self.n_tiles, groups * d)
-        into = x.new_empty(shape.points * most * x.shape[2])  # fresh memory is slow memory
+        into = x.new_empty(shape.points * most * x.shape[2])  # reused, because fresh memory is slow
         back = x.new_empty(shape.points * most * y.shape[2])
         for x_item, y_item in zip(x.contiguous(), y, strict=True):
             for first in range(0, groups * d, most):
@@ -114,10 +117,10 @@ class Winograd:
 
 
 class Fused:
-    """Any convolution on a GPU with tensor cores, in one kernel with what follows it."""
+    """Any convolution on a GPU with tensor cores, in one kernel with Snake and the addition."""
 
     def __init__(self, weight: Tensor, bias: Tensor, dilation: int, dtype: torch.dtype) -> None:
-        """weight: (C', C, r); of one channel, the taps are channels side by side"""
+        """weight: (C', C, r). With one input channel, the taps are treated as channels."""
         from audiocodec.engine.triton_kernels import tf32_parts
 
         self.window = weight.shape[2] if weight.shape[1] == dilation == 1 else 1
@@ -145,43 +148,43 @@ class Fused:
 
 
 def _finished(y: Tensor, snake: SnakeRows | None, around: Tensor | None) -> Tensor:
-    """What follows a convolution, done in place."""
+    """Apply Snake to y and add `around`, in place."""
     y = snake(y, y) if snake else y
     return y if around is None else y.add_(around)
 
 
 @dataclass(frozen=True)
-class Layer:
-    """A packed convolution over groups of time steps."""
+class ConvLayout:
+    """A packed convolution, and how time steps are grouped for it."""
 
     run: Packed
-    span: int  # groups that one output looks at
-    group: int = 1  # time steps that go in together
-    ungroup: int = 1  # time steps that come out together
+    span: int  # input groups that one output depends on
+    group: int = 1  # input time steps per group
+    ungroup: int = 1  # output time steps per group
 
 
-def pack(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
-    """Lay out a convolution; the layout is kept as long as the module and its weights stay."""
+def pack(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> ConvLayout:
+    """Rearrange the weights of a convolution; cached while the module and its weights stay."""
     weights = [conv.weight] if conv.bias is None else [conv.weight, conv.bias]
-    return _KNOWN.of(conv, weights, arithmetic, lambda: _packed(conv, arithmetic))
+    return _LAYOUTS.of(conv, weights, arithmetic, lambda: _packed(conv, arithmetic))
 
 
-_KNOWN: WeightCache[Layer] = WeightCache()
+_LAYOUTS: WeightCache[ConvLayout] = WeightCache()
 
 
-def _packed(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> Layer:
+def _packed(conv: nn.Conv1d | UpConv, arithmetic: Arithmetic) -> ConvLayout:
     weight, stride = conv.weight.detach(), conv.stride[0]
     bias = weight.new_zeros(conv.out_channels) if conv.bias is None else conv.bias.detach()
     if isinstance(conv, UpConv):
-        now, before = weight.split(stride, dim=2)  # (C, C', s): what an input adds to which steps
+        now, before = weight.split(stride, dim=2)  # (C, C', s): for its own group, for the next
         taps = torch.stack([before, now], dim=-1).permute(2, 1, 0, 3).flatten(0, 1)
-        return Layer(_laid_out(taps, bias.repeat(stride), 1, arithmetic), 2, ungroup=stride)
+        return ConvLayout(_laid_out(taps, bias.repeat(stride), 1, arithmetic), 2, ungroup=stride)
     dilation, kernel = conv.dilation[0], conv.kernel_size[0]
     if kernel == 2 * stride:
         taps = weight.unflatten(2, (2, stride)).permute(0, 3, 1, 2).flatten(1, 2)
-        return Layer(_laid_out(taps, bias, 1, arithmetic), 2, group=stride)
+        return ConvLayout(_laid_out(taps, bias, 1, arithmetic), 2, group=stride)
     span = dilation * (kernel - 1) + 1
-    return Layer(_laid_out(weight, bias, dilation, arithmetic), span)
+    return ConvLayout(_laid_out(weight, bias, dilation, arithmetic), span)
 
 
 def _laid_out(weight: Tensor, bias: Tensor, dilation: int, arithmetic: Arithmetic) -> Packed:

@@ -1,7 +1,7 @@
-"""Work that a GPU repeats on inputs of one shape, recorded once and launched as a whole.
+"""CUDA graphs: captures work on inputs of one shape once, and then launches it as a whole.
 
-A window's worth of layers is some hundred kernels, and in bfloat16 a large GPU computes them in
-about the time that Python takes to launch them.
+The networks run about a hundred kernels for a batch of windows, and in bfloat16 a large GPU
+computes them in about the time that Python takes to launch them.
 """
 
 import warnings
@@ -11,62 +11,64 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-Work = Callable[[Tensor], Tensor]  # as many kernels for every input of a shape, whatever is in it
+Work = Callable[[Tensor], Tensor]  # launches the same kernels for every input of a shape
 
 
-class Recording(NamedTuple):
-    """A CUDA graph with the tensors that it reads and writes; it keeps all memory between them."""
+class CapturedGraph(NamedTuple):
+    """A CUDA graph with the tensors that it reads and writes; it owns the memory in between."""
 
     graph: torch.cuda.CUDAGraph
     x: Tensor
     y: Tensor
 
     def replay(self, x: Tensor) -> Tensor:
-        """The work, done on x."""
+        """Run the captured work on x, shaped like the input of the capture."""
         self.x.copy_(x)
         self.graph.replay()
-        return self.y.clone()  # the next replay writes there
+        return self.y.clone()  # the next replay overwrites it
 
 
 class CUDAGraphed:
-    """Does the work as it is, until a second input of the same shape follows the first.
+    """Runs work directly on the first input of a shape, as a CUDA graph from the second in a row.
 
-    That one is recorded, and replayed as long as the shape stays. By then everything that is made
-    at first use is there: layouts of weights, compiled kernels, the choice of algorithms.
+    The graph is replayed as long as the shape stays the same. The first run makes all that is made
+    only once: layouts of weights, compiled kernels, the choice of algorithms.
     """
 
     def __init__(self, work: Work) -> None:
         self.work = work
         self.shape: torch.Size | None = None
-        self.recording: Recording | None = None
-        self.may_record = True
+        self.captured: CapturedGraph | None = None
+        self.may_capture = True
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape != self.shape:
-            self.shape, self.recording = x.shape, None
+            self.shape, self.captured = x.shape, None
             return self.work(x)
-        if not self.recording and self.may_record and can_record(x):
+        if not self.captured and self.may_capture and can_capture(x):
             try:
-                self.recording = recorded(self.work, x)
-            except RuntimeError as error:  # out of memory, too: it is only faster
-                self.may_record = False
-                warnings.warn(f"works on without a CUDA graph: {error}", RuntimeWarning, 2)
-        return self.recording.replay(x) if self.recording else self.work(x)
+                self.captured = capture(self.work, x)
+            except RuntimeError as error:  # also out of memory; a graph only saves time
+                self.may_capture = False
+                warnings.warn(
+                    f"continuing without a CUDA graph, which is slower: {error}", RuntimeWarning, 2
+                )
+        return self.captured.replay(x) if self.captured else self.work(x)
 
 
-def can_record(x: Tensor) -> bool:
-    """Only CUDA records."""
+def can_capture(x: Tensor) -> bool:
+    """Whether the work can be captured: only CUDA has graphs."""
     return x.is_cuda
 
 
-def recorded(work: Work, x: Tensor) -> Recording:
-    """Record the work on inputs like x. Raises RuntimeError where something cannot be recorded."""
+def capture(work: Work, x: Tensor) -> CapturedGraph:
+    """Capture the work for inputs shaped like x. Raises RuntimeError if CUDA cannot capture it."""
     graph, held = torch.cuda.CUDAGraph(), x.clone()
     side = torch.cuda.Stream(x.device)
     with (
-        torch.cuda.stream(torch.cuda.current_stream(x.device)),  # back to it, whatever happens
-        # other threads may allocate memory meanwhile
+        torch.cuda.stream(torch.cuda.current_stream(x.device)),  # restores it, also after an error
+        # so that other threads may allocate memory meanwhile
         torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"),
     ):
         y = work(held)
-    return Recording(graph, held, y)
+    return CapturedGraph(graph, held, y)

@@ -1,7 +1,7 @@
-"""A model at work: decides for each task whether a stream or windows compute it.
+"""Runs one model: chooses between streams and windows for each task.
 
-A CPU computes one block after the other, in streams (engine.blocks). A GPU computes many windows of
-audio that is not live side by side (engine.windows).
+A CPU computes one block after the other, in streams (engine.blocks). A GPU does so for live audio
+only; in all other audio it computes many windows side by side (engine.windows).
 """
 
 from collections.abc import Iterable, Iterator
@@ -25,28 +25,29 @@ AnyDecoder: TypeAlias = StreamDecoder | WindowDecoder
 
 
 class Engine:
-    """Makes encoders and decoders of one model, which share its weights."""
+    """Makes encoders and decoders that share the weights of one model."""
 
     def __init__(self, model: DAC, precision: Precision) -> None:
         self.model, self.precision = model, precision
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are, and the networks run."""
+        """The device that holds the weights and runs the networks."""
         return self.model.device
 
     @property
     def in_windows(self) -> bool:
-        """Whether audio that is not live is computed in windows."""
+        """Whether audio that is not live is computed in windows: on CUDA."""
         return self.device.type == "cuda"
 
     def encoder(
         self, channels: int, n_codebooks: int | None = None, n_frames: int = 0
     ) -> AnyEncoder:
-        """For audio that is not live.
+        """An encoder for audio that is not live.
 
-        channels: signals side by side. n_codebooks: the first ones; all by default. n_frames: of
-        each signal, 0 if unknown. Raises ArgumentError for codebooks that the model has not.
+        channels: signals encoded together. n_codebooks: use only the first ones; all by default.
+        n_frames: length of each signal, 0 if unknown.
+        Raises ArgumentError for a number of codebooks that the model does not have.
         """
         if not self.in_windows:
             return self.stream_encoder(channels, n_codebooks)
@@ -55,7 +56,7 @@ class Engine:
         return WindowEncoder(self.model, channels, n_codebooks, self.precision, window)
 
     def decoder(self, channels: int, n_frames: int) -> AnyDecoder:
-        """For codes that are not live, of so many frames at most."""
+        """A decoder for codes that are not live, at most n_frames long. Raises ArgumentError."""
         config = self.model.config
         whole_hops = config.decoded_length(1) == config.hop
         if not self.in_windows or not whole_hops:
@@ -66,18 +67,18 @@ class Engine:
     def stream_encoder(
         self, channels: int, n_codebooks: int | None = None, block_frames: int = BLOCK_FRAMES
     ) -> StreamEncoder:
-        """For live audio. Raises what encoder() raises, and ArgumentError for such a block."""
+        """An encoder for live audio. Raises ArgumentError as encoder() does, or for a bad block."""
         n_codebooks = self.checked_codebooks(n_codebooks)
         return StreamEncoder(self.model, channels, n_codebooks, block_frames, self.precision)
 
     def stream_decoder(self, channels: int, block_frames: int = BLOCK_FRAMES) -> StreamDecoder:
-        """For live codes. Raises ArgumentError."""
+        """A decoder for live codes. Raises ArgumentError for a bad number of channels or block."""
         return StreamDecoder(self.model, channels, block_frames, self.precision)
 
     def encode_many(
         self, signals: "Iterable[Tensor | np.ndarray]", n_codebooks: int | None = None
     ) -> Iterator[Tensor]:
-        """Signals float (T,) -> codes int64 (n_codebooks, frames) of each, in their order.
+        """Encode signals, each float (T,); yield the codes of each, int64 (n_codebooks, frames).
 
         Raises ArgumentError for another shape, and for samples that are not finite.
         """
@@ -93,16 +94,17 @@ class Engine:
         yield from together.flush()
 
     def decode_many(self, signals: Iterable[Tensor], padded: bool = True) -> Iterator[Tensor]:
-        """Codes int64 (B, n_codebooks, frames) -> samples float32 (B, 1, T) of each, in order.
+        """Decode codes, each int64 (B, n_codebooks, frames); yield samples, float32 (B, 1, T).
 
         padded: without, no zeros are put around the signals, and their ends are left out.
+        Raises CodesError for codes that the model cannot have made.
         """
         for codes in signals:
             stream = StreamDecoder(self.model, len(codes), precision=self.precision, padded=padded)
             yield torch.cat([stream.push(codes), stream.flush()], dim=-1)
 
     def checked_codebooks(self, n_codebooks: int | None) -> int:
-        """A number of codebooks, all of them for None. Raises ArgumentError."""
+        """n_codebooks, or all for None. Raises ArgumentError unless the model has as many."""
         most = self.model.config.n_codebooks
         n_codebooks = most if n_codebooks is None else check_int(n_codebooks, "n_codebooks")
         if not 1 <= n_codebooks <= most:

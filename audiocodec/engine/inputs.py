@@ -1,6 +1,6 @@
-"""Checks what is pushed to encoders and decoders, whichever way they compute.
+"""Checks the samples and codes that are pushed to encoders and decoders.
 
-Shapes: B batch (channels of one programme are items of a batch), N codebooks, T any length.
+Shapes: B batch (the channels of a programme are items of the batch), N codebooks, T any length.
 """
 
 from typing import TYPE_CHECKING
@@ -15,20 +15,20 @@ from audiocodec.validation import check_int
 if TYPE_CHECKING:
     import numpy as np
 
-LOUDEST = 1e6  # full scale is 1; far beyond, float32 overflows within the networks
+LOUDEST = 1e6  # full scale is 1.0; far above this, float32 overflows in the networks
 
 
 class _Input:
-    """Signals side by side, which are pushed in parts and end once."""
+    """A batch of signals that are pushed in parts and ended once."""
 
     def __init__(self, batch: int) -> None:
-        """Raises ArgumentError for less than one signal."""
+        """batch: the number of signals. Raises ArgumentError if it is less than 1."""
         if check_int(batch, "channels") < 1:
             raise ArgumentError(f"{batch} channels; at least 1 is needed")
         self.batch, self.ended = batch, False
 
     def end(self) -> None:
-        """Nothing may be pushed from now on. Raises ArgumentError where that was so before."""
+        """End the signals: nothing may be pushed any more. Raises ArgumentError the second time."""
         self._check_open()
         self.ended = True
 
@@ -38,14 +38,14 @@ class _Input:
 
 
 class SampleInput(_Input):
-    """Samples of signals that are encoded; counts them."""
+    """Checks and counts the samples of signals to encode."""
 
     def __init__(self, batch: int) -> None:
         super().__init__(batch)
         self.n_samples = 0
 
     def checked(self, samples: "Tensor | np.ndarray") -> Tensor:
-        """Samples float (B, 1, T), or (T,) of one signal -> float32 (B, 1, T).
+        """Samples, float (B, 1, T) or (T,) for one signal, as float32 (B, 1, T).
 
         Raises ArgumentError for another shape, and for samples that are not finite or lie beyond
         a million times full scale.
@@ -59,7 +59,7 @@ class SampleInput(_Input):
                 f"samples are {samples.dtype} shaped {tuple(samples.shape)}; this stream wants "
                 f"floating point shaped ({self.batch}, 1, any number)" + channels_hint(samples)
             )
-        samples = samples.to(torch.float32)  # ahead of the comparison: 1e6 is infinite in float16
+        samples = samples.to(torch.float32)  # before the comparison: 1e6 is infinite in float16
         if samples.numel() and not -LOUDEST <= samples.min() <= samples.max() <= LOUDEST:
             raise ArgumentError(
                 f"NaN, infinity or more than {LOUDEST:g} times full scale among the "
@@ -70,7 +70,7 @@ class SampleInput(_Input):
 
 
 def channels_hint(samples: Tensor) -> str:
-    """What to do with samples (B, channels, T), for the end of a message; else nothing."""
+    """How to reshape samples (B, channels, T), for the end of a message; "" for other shapes."""
     if samples.dim() != 3 or samples.shape[1] < 2:
         return ""
     n, channels, length = samples.shape
@@ -81,16 +81,16 @@ def channels_hint(samples: Tensor) -> str:
 
 
 class CodeInput(_Input):
-    """Codes of signals that are decoded."""
+    """Checks the codes of signals to decode."""
 
     def __init__(self, batch: int, quantizer: ResidualQuantizer) -> None:
         super().__init__(batch)
         self.quantizer = quantizer
 
     def checked(self, codes: "Tensor | np.ndarray") -> Tensor:
-        """Codes int (B, N, T) as int64.
+        """Codes, int (B, N, T), as int64.
 
-        Raises CodesError for codes that the model cannot have made, or of other signals.
+        Raises CodesError for codes that the model cannot have made, and for another batch size.
         """
         self._check_open()
         codes = self.quantizer.checked(as_tensor(codes, "codes"))
@@ -100,9 +100,10 @@ class CodeInput(_Input):
 
 
 def as_tensor(x: "Tensor | np.ndarray", what: str) -> Tensor:
-    """Arrays are copied: torch cannot share those that are read-only, reversed or foreign.
+    """x as a tensor of the same shape. An array is copied.
 
-    Raises ArgumentError for what is neither a tensor nor an array of numbers.
+    torch cannot share the memory of arrays that are read-only, reversed or of the other byte order.
+    Raises ArgumentError for anything but a tensor or an array of numbers.
     """
     if isinstance(x, Tensor):
         return x

@@ -1,9 +1,9 @@
-"""What a convolution needs beside products of matrices, compiled where that was possible.
+"""Snake and the transforms of Winograd convolutions, by compiled kernels where there are any.
 
-The kernels for a CPU (_kernels.c) are built when the package is installed and a C compiler is at
-hand; they compute in float32. On CUDA, Triton compiles Snake and convolutions where torch brought
-it. In all other cases torch makes both, in several passes over memory, and no convolution is
-transformed (engine.conv_layouts). They round differently.
+The CPU kernels (_kernels.c) compute in float32; they are built when the package is installed, if
+there is a C compiler. On CUDA, Triton compiles Snake and whole convolutions, if it is installed
+with torch. Otherwise torch computes both, in several passes over memory and without Winograd
+convolutions (engine.conv_layouts). The three round differently.
 
 Shapes: T time steps, C channels, P points of a transform, M tiles.
 """
@@ -27,12 +27,12 @@ HAS_TRITON = find_spec("triton") is not None  # importing it is slow
 
 
 def is_built() -> bool:
-    """Whether the kernels for a CPU are there."""
+    """Whether the CPU kernels were built."""
     return _kernels is not None
 
 
 def kind(device: torch.device) -> str:
-    """What computes on a device besides products of matrices: "compiled", "triton" or "torch"."""
+    """Which kernels run on a device besides matrix products: "compiled", "triton" or "torch"."""
     if device.type == "cpu":
         return "compiled" if is_built() else "torch"
     return "triton" if triton_works(device) else "torch"
@@ -44,17 +44,18 @@ def forms_teams() -> bool:
 
 
 def form_team(n_threads: int) -> None:
-    """Let the caller's OpenMP team have so many threads, which then wait.
+    """Grow the OpenMP team of the calling thread to n_threads, which then wait.
 
-    They end with the caller's thread.
+    They end together with the calling thread.
     """
     _kernels.team(n_threads)
 
 
 def triton_works(device: torch.device, products: torch.dtype | None = None) -> bool:
-    """Whether Triton compiles the Snake for a device; a convolution in this type, where given.
+    """Whether Triton compiles for a device: the Snake, or convolutions of type `products`.
 
-    Where that fails, a warning says why, once for each. Convolutions want tensor cores of NVIDIA.
+    Convolutions need NVIDIA tensor cores (compute capability 8.0). A failure to compile is
+    reported in one warning for each device and type.
     """
     if device.type != "cuda" or not HAS_TRITON:
         return False
@@ -69,26 +70,26 @@ def triton_works(device: torch.device, products: torch.dtype | None = None) -> b
 
 @cache
 def _compiles(device: torch.device, products: torch.dtype | None) -> bool:
-    """Triton wants a C compiler, for one, which a machine that only runs models may lack."""
+    """Try it: Triton needs a C compiler, among others, which a machine may lack."""
     try:
         from audiocodec.engine import triton_kernels
 
         triton_kernels.try_out(device, products)
     except torch.cuda.OutOfMemoryError:  # says nothing about Triton
         raise
-    except Exception as error:  # of Triton, its backend, a compiler or the disk
+    except Exception as error:  # from Triton, its backend, a compiler or the disk
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
-        warnings.warn(f"works on without Triton, which is slower: {reason}", RuntimeWarning, 2)
+        warnings.warn(f"continuing without Triton, which is slower: {reason}", RuntimeWarning, 2)
         return False
     return True
 
 
 class SnakeRows:
-    """The Snake of a signal whose channels lie side by side."""
+    """Snake for signals whose channels are contiguous: (..., C)."""
 
     @classmethod
     def of(cls, layer: Snake) -> "SnakeRows":
-        """That of a layer, made once."""
+        """The SnakeRows of a layer, cached."""
         return _ROWS.of(layer, [layer.alpha], None, lambda: cls(layer))
 
     def __init__(self, layer: Snake) -> None:
@@ -96,7 +97,7 @@ class SnakeRows:
         self.inverse = (self.alpha + 1e-9).reciprocal()
 
     def __call__(self, x: Tensor, out: Tensor) -> Tensor:
-        """x, out: (..., C); out may be x, or a part of a longer tensor. Returns out."""
+        """Write Snake of x to out, and return it. Both (..., C); out may be x or a slice."""
         if is_compiled(x) and is_compiled(out):
             for x_item, out_item in zip(_items(x), _items(out), strict=True):
                 addresses = (t.data_ptr() for t in (x_item, self.alpha, self.inverse, out_item))
@@ -112,7 +113,7 @@ class SnakeRows:
 
     @property
     def addresses(self) -> tuple[int, int]:
-        """For the kernels."""
+        """Memory addresses of alpha and inverse, for the C kernels."""
         return self.alpha.data_ptr(), self.inverse.data_ptr()
 
 
@@ -120,9 +121,9 @@ _ROWS: WeightCache[SnakeRows] = WeightCache()
 
 
 def tiles_in(x: Tensor, shape: Transform, dilation: int, first: int, out: Tensor) -> None:
-    """Rows (T, C), zeros behind them -> factors (P, M, C) of the tiles from `first` on.
+    """Rows (T, C), followed by zeros -> factors (P, M, C) of the tiles from `first` on.
 
-    Only where the kernels are built; everything float32, contiguous, on the CPU.
+    Needs the built kernels; all tensors are float32, contiguous, and on the CPU.
     """
     zeros = x.new_zeros(x.shape[1])
     _kernels.tiles_in(
@@ -140,7 +141,10 @@ def tiles_out(
     snake: SnakeRows | None,
     out: Tensor,
 ) -> None:
-    """Products (P, M, C) -> the rows of the tiles from `first` on in out (T, C); likewise."""
+    """Products (P, M, C) -> the rows of out (T, C) that belong to the tiles from `first` on.
+
+    Adds the bias and applies Snake, if given. Needs the same as tiles_in.
+    """
     n, channels = v.shape[1:]
     _kernels.tiles_out(
         v.data_ptr(), shape.weights_out.data_ptr(), bias.data_ptr(),
@@ -150,7 +154,7 @@ def tiles_out(
 
 
 def is_compiled(x: Tensor) -> bool:
-    """Whether the kernels take the tensor: float32 on a CPU, each item's rows in one piece."""
+    """Whether the C kernels take x: built, float32, on the CPU, each item contiguous."""
     return (
         _kernels is not None
         and x.device.type == "cpu"
@@ -161,5 +165,5 @@ def is_compiled(x: Tensor) -> bool:
 
 
 def _items(x: Tensor) -> tuple[Tensor, ...]:
-    """The items of a batch, or the one there is."""
+    """The items of a batch (B, T, C), or the one item (T, C)."""
     return x.unbind(0) if x.dim() > 2 else (x,)

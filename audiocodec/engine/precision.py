@@ -1,4 +1,4 @@
-"""How exact the arithmetic is, decided once and applied around every block."""
+"""The precision of the arithmetic: chosen once for a codec, applied around every block."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,8 +17,8 @@ PRECISIONS = ("exact", "fast")
 class Precision:
     """ "exact" is float32 with TF32 off, so that tokens do not drift between machines.
 
-    Our own kernels add up as many products of TF32 as are as exact (engine.triton_kernels).
-    "fast" is bfloat16 where the device computes in it, TF32 on CUDA for what stays float32.
+    Our own CUDA kernels reach float32 accuracy with three TF32 products (engine.triton_kernels).
+    "fast" is bfloat16 where the device supports it, and TF32 on CUDA for what stays float32.
     """
 
     name: str = "exact"
@@ -28,20 +28,20 @@ class Precision:
             raise ArgumentError(f"precision {self.name!r} is none of {', '.join(PRECISIONS)}")
 
     def arithmetic(self, device: torch.device, weights: torch.dtype) -> "Arithmetic":
-        """What the networks compute in, with weights of this type."""
+        """The number types for networks whose weights have this type on this device."""
         if self.name == "fast" and computes_bfloat16(device):
-            # A CPU keeps float32 between layers: its convolutions of several taps are faster in
-            # few float32 products than in many bfloat16 ones, unless it has tiles of bfloat16.
+            # A CPU keeps float32 between layers. Unless it has AMX, Winograd convolutions in
+            # float32, with few products, are faster than direct ones in bfloat16, with many.
             signal = weights if device.type == "cpu" else torch.bfloat16
-            few = device.type == "cpu" and not _capabilities().get("amx_bf16")
-            return Arithmetic(signal, torch.bfloat16, few)
+            winograd = device.type == "cpu" and not _capabilities().get("amx_bf16")
+            return Arithmetic(signal, torch.bfloat16, winograd)
         return Arithmetic(weights, weights, device.type == "cpu" and weights == torch.float32)
 
     @contextmanager
     def context(self, device: torch.device) -> Iterator[None]:
-        """Settings for one block; they are put back afterwards.
+        """Apply torch's settings for one block and restore them afterwards.
 
-        Whatever the caller computes in, it does not reach in here.
+        The caller's autocast and TF32 settings have no effect inside.
         """
         on_cuda = device.type == "cuda"
         fast = on_cuda and self.name == "fast"
@@ -56,25 +56,26 @@ class Precision:
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """What the networks compute in."""
+    """The number types that the networks compute in."""
 
     signal: torch.dtype  # between layers
     products: torch.dtype  # in matrix products and convolutions
-    transforms: bool  # save products by transforms in float32 where there are several taps
+    transforms: bool  # use Winograd convolutions, in float32, for layers of several taps
 
 
 @contextmanager
 def _float32_products(device: torch.device, tf32: bool) -> Iterator[None]:
-    """Products of float32 in TF32, or in nothing less than float32."""
+    """Compute float32 products in TF32, or else in full float32."""
     with ExitStack() as stack:
-        if hasattr(torch.backends, "fp32_precision"):  # torch 2.9: no other way beside it
-            on: Any = torch.backends  # whose parts have no types
-            enough = ("tf32",) if tf32 else ("ieee", "none")
+        # since torch 2.9, which refuses a mix of these settings with the older ones
+        if hasattr(torch.backends, "fp32_precision"):
+            on: Any = torch.backends  # its attributes are not typed
+            acceptable = ("tf32",) if tf32 else ("ieee", "none")
             cuda, cpu = (on.cuda.matmul, on.cudnn.conv), (on.mkldnn.matmul, on.mkldnn.conv)
             is_cuda = device.type == "cuda"
             for one in cuda if is_cuda else cpu:
-                above = on.cudnn if is_cuda else on.mkldnn
-                stack.enter_context(_attribute(one, "fp32_precision", enough, above))
+                parent = on.cudnn if is_cuda else on.mkldnn
+                stack.enter_context(_attribute(one, "fp32_precision", acceptable, parent))
         else:
             matmul = ("high",) if tf32 else ("highest",)
             stack.enter_context(_attribute(_OLD_PRODUCTS, "precision", matmul))
@@ -83,7 +84,7 @@ def _float32_products(device: torch.device, tf32: bool) -> Iterator[None]:
 
 
 class _OldProducts:
-    """What torch before 2.9 has for float32 products, as an attribute."""
+    """The getter and setter of torch before 2.9, as an attribute."""
 
     @property
     def precision(self) -> str:
@@ -95,57 +96,57 @@ class _OldProducts:
 
 
 @dataclass
-class _Held:
-    """A setting of all threads, while blocks need it as it is."""
+class _PinnedSetting:
+    """A process-wide torch setting while blocks rely on its value."""
 
-    enough: tuple[object, ...]
+    acceptable: tuple[object, ...]
     before: object
     changed: bool
     n_blocks: int = 0
 
 
 _OLD_PRODUCTS = _OldProducts()
-_HELD: dict[tuple[int, str], _Held] = {}
+_PINNED: dict[tuple[int, str], _PinnedSetting] = {}
 _RELEASED = Condition()
 
 
 @contextmanager
 def _attribute(
-    owner: object, name: str, enough: tuple[object, ...], above: object = None
+    owner: object, name: str, acceptable: tuple[object, ...], parent: object = None
 ) -> Iterator[None]:
-    """Hold a setting at one of the values that are enough, the first if it has another.
+    """Pin a torch setting to an acceptable value for the duration: the first, if it has to change.
 
-    Blocks of other threads that want the same share it, and the last puts it back; those that
-    want another value wait. above: whose value it takes where it has none of its own ("none"),
-    which reading does not tell apart.
+    Blocks that accept the same values share it across threads, and the last one restores it;
+    others wait. parent: the setting that a value of "none" inherits. Reading gives the inherited
+    value, so a setting that equals its parent's is restored as "none".
     """
     key = id(owner), name
     with _RELEASED:
-        _RELEASED.wait_for(lambda: key not in _HELD or _HELD[key].enough == enough)
-        if key not in _HELD:
+        _RELEASED.wait_for(lambda: key not in _PINNED or _PINNED[key].acceptable == acceptable)
+        if key not in _PINNED:
             before = getattr(owner, name)
-            changed = before not in enough
+            changed = before not in acceptable
             if changed:
-                setattr(owner, name, enough[0])
-                if above is not None and before == getattr(above, name):
+                setattr(owner, name, acceptable[0])
+                if parent is not None and before == getattr(parent, name):
                     before = "none"
-            _HELD[key] = _Held(enough, before, changed)
-        held = _HELD[key]
-        held.n_blocks += 1
+            _PINNED[key] = _PinnedSetting(acceptable, before, changed)
+        pinned = _PINNED[key]
+        pinned.n_blocks += 1
     try:
         yield
     finally:
         with _RELEASED:
-            held.n_blocks -= 1
-            if not held.n_blocks:
-                del _HELD[key]
-                if held.changed:
-                    setattr(owner, name, held.before)
+            pinned.n_blocks -= 1
+            if not pinned.n_blocks:
+                del _PINNED[key]
+                if pinned.changed:
+                    setattr(owner, name, pinned.before)
                 _RELEASED.notify_all()
 
 
 def computes_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 there, not just emulated."""
+    """Whether the device computes in bfloat16 natively, which is faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
@@ -154,9 +155,9 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def _capabilities() -> dict[str, object]:
-    """Of the CPU; not every torch tells."""
-    told: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return told
+    """The CPU's capabilities; empty where this torch does not report them."""
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return capabilities
 
 
 def pick_device(name: str | torch.device) -> torch.device:
@@ -167,7 +168,7 @@ def pick_device(name: str | torch.device) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device).item()  # "meta" has shapes, but no numbers
+        torch.zeros(1, device=device).item()  # fails on "meta", which has shapes but no data
     except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ArgumentError(f"device {name!r} cannot be used here: {reason}") from error

@@ -1,11 +1,10 @@
-"""Keeps OpenMP's threads from spinning while other processes want the cores.
+"""Keeps OpenMP threads from spinning while other processes want the cores.
 
-After each parallel region the threads of libgomp, torch's and our kernels' OpenMP, spin for some
-milliseconds in case another region follows. Where the cores are idle otherwise, that is fastest. On
-a busy machine the thread that is waited for may not be running, and most CPU time goes into
-spinning. libgomp almost stops spinning once its threads outnumber the cores
-(gomp_throttled_spin_count_var). So, while the threads of this process have to wait for cores, an
-idle team of threads raises their number; it leaves no trace in the settings of a program.
+At the end of a parallel region the threads of libgomp (the OpenMP of torch and of our kernels) spin
+for some milliseconds, which is fastest on an idle machine but wastes most CPU time on a busy one.
+libgomp almost stops spinning once it has more threads than there are cores
+(gomp_throttled_spin_count_var). So while this process has to wait for cores, we start a team of
+idle OpenMP threads that raises their number; no setting of the program changes.
 """
 
 import os
@@ -18,30 +17,30 @@ import torch
 from audiocodec.engine.kernels import form_team, forms_teams
 from audiocodec.threads import usable_cores, waiting_is_chosen
 
-BUSY, QUIET = 0.10, 0.05  # shares of the time ready to run that was spent waiting for a core
+BUSY, QUIET = 0.10, 0.05  # share of its runnable time that a thread waits for a core
 LOOK_EVERY_S = 0.05
-COST_SHARE = 0.01  # of the time, at most, that looking takes
-FORGOTTEN_S = 30.0  # after which the team ends if nobody looks any more
-MOST_IDLE = 16  # threads; where more would be needed, the user has chosen few of many cores
+COST_SHARE = 0.01  # of the running time, at most, that looking takes
+FORGOTTEN_S = 30.0  # the team ends when nobody has called look() for so long
+MOST_IDLE = 16  # threads; more are needed only if the user chose few threads on many cores
 
-Times = dict[str, tuple[int, int]]  # for each thread, nanoseconds run and waited for a core
+Times = dict[str, tuple[int, int]]  # thread id: nanoseconds run, nanoseconds waited for a core
 
 
 class Spinning:
-    """Decides, ahead of each block, whether an idle team is needed."""
+    """Decides before each block whether an idle team is needed."""
 
     def __init__(self) -> None:
         self.forget()
 
     def forget(self) -> None:
-        """Begin anew, as the copy of a process does, which has none of its threads."""
+        """Reset the state, as after a fork: the child has none of its parent's threads."""
         self._lock = threading.Lock()
         self._team: IdleTeam | None = None
         self._seen: Times = {}  # the first look counts from the start of the process
         self._next_s = 0.0
 
     def look(self) -> None:
-        """See whether this process waits for cores, and form or end the team; cheap."""
+        """Start or end the team if the process waits for cores, or no longer does; cheap."""
         now_s = time.monotonic()
         if now_s < self._next_s or not self._lock.acquire(blocking=False):
             return
@@ -66,7 +65,7 @@ class Spinning:
 
 
 class IdleTeam:
-    """A thread whose OpenMP team does nothing; it ends when told to, or when it is forgotten."""
+    """A thread whose OpenMP team does nothing, until end() or FORGOTTEN_S without a look()."""
 
     def __init__(self, n_threads: int) -> None:
         self.looked_s = time.monotonic()
@@ -75,15 +74,15 @@ class IdleTeam:
         self._thread.start()
 
     def is_alive(self) -> bool:
-        """Whether its threads are there."""
+        """Whether its threads still run."""
         return self._thread.is_alive()
 
     def end(self) -> None:
-        """The threads end soon."""
+        """Ask the threads to end; they do so soon."""
         self._ended.set()
 
     def _wait(self, n_threads: int) -> None:
-        # torch may have brought an OpenMP library of its own; then each gets a team
+        # torch may bundle its own OpenMP library; a parallel operation gives that one a team, too
         torch.zeros(torch.get_num_threads() << 15, device="cpu").add_(1)
         form_team(n_threads)
         while not self._ended.wait(FORGOTTEN_S):
@@ -92,7 +91,7 @@ class IdleTeam:
 
 
 def _team_where_possible(n_threads: int) -> IdleTeam | None:
-    """A team of so many threads, 2 at least; None where it would take too many, or cannot be."""
+    """A team of n_threads, at least 2; None above MOST_IDLE or if it cannot be started."""
     n_threads = max(2, n_threads)
     if n_threads > MOST_IDLE or not forms_teams() or not _can_start(n_threads + 1):
         return None
@@ -100,7 +99,7 @@ def _team_where_possible(n_threads: int) -> IdleTeam | None:
 
 
 def _can_start(n_threads: int) -> bool:
-    """Whether the system allows so many more: libgomp ends the program where it does not."""
+    """Whether the system allows n_threads more; libgomp aborts the program where it does not."""
     done = threading.Event()
     try:
         for _ in range(n_threads):
@@ -113,7 +112,7 @@ def _can_start(n_threads: int) -> bool:
 
 
 def times_of_threads() -> Times:
-    """Those of this process, as Linux counts them; none elsewhere."""
+    """The times of the threads of this process, from Linux's schedstat; empty elsewhere."""
     times: Times = {}
     with suppress(OSError):
         for thread in os.listdir("/proc/self/task"):
@@ -125,7 +124,7 @@ def times_of_threads() -> Times:
 
 
 def waiting_share(before: Times, after: Times) -> float:
-    """Of the time that threads were ready to run, the share in which they waited for a core."""
+    """The share of the threads' runnable time between two readings spent waiting for a core."""
     ran_ns = sum(ran - before.get(thread, (0, 0))[0] for thread, (ran, _) in after.items())
     waited_ns = sum(wait - before.get(thread, (0, 0))[1] for thread, (_, wait) in after.items())
     return waited_ns / (ran_ns + waited_ns) if min(ran_ns, waited_ns) > 0 else 0.0

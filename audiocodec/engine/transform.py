@@ -1,12 +1,13 @@
-"""The numbers of a fast convolution: m outputs of an r-tap filter from m + r - 1 products.
+"""Matrices of Winograd convolutions: m outputs of an r-tap filter from m + r - 1 products.
 
 A filter and a piece of signal are polynomials; their product is found from its values at
 m + r - 1 points (Toom and Cook), and the transposed algorithm gives the outputs of a
 correlation (Winograd, "Arithmetic Complexity of Computations", 1980, chapter 4). The points here
-are 0, pairs of +a and -a, and infinity: what the two of a pair share is computed once.
+are 0, pairs of +a and -a, and infinity: the terms that the two points of a pair share are
+computed once.
 
-Rounding grows with the number of points; these are the best of those tried, as rms error against
-float64 over 192 channels, where direct float32 makes 2e-7.
+The rounding error grows with the number of points. POINTS are the best of those tried, each with
+its rms error against float64 over 192 channels; direct float32 convolution has 2e-7.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ POINTS = {
 
 
 class Transform:
-    """The matrices for a number of taps and of pairs of points.
+    """The matrices for a given number of taps and of pairs of points.
 
     pairs p, points 2p + 2, taps r, outputs m = 2p + 3 - r.
     """
@@ -39,12 +40,12 @@ class Transform:
 
     @cached_property
     def into(self) -> Tensor:
-        """float64 (points, points): signal to factors."""
+        """float64 (points, points): turns a piece of signal into factors."""
         return self._polynomials / self._scale
 
     @cached_property
     def of_weights(self) -> Tensor:
-        """float64 (points, taps): filter to factors."""
+        """float64 (points, taps): turns the filter into factors."""
         points = _numbers(self.finite)
         apart = (points[:, None] - points).fill_diagonal_(1).prod(dim=1, keepdim=True)
         at_infinity = _numbers([[0.0] * (self.taps - 1) + [1.0]])
@@ -53,7 +54,7 @@ class Transform:
 
     @cached_property
     def back(self) -> Tensor:
-        """float64 (outputs, points): products to signal."""
+        """float64 (outputs, points): turns the products of the factors into outputs."""
         points = _numbers(self.finite)
         powers = points ** _numbers(range(self.outputs))[:, None]
         last = _numbers([[0.0]] * (self.outputs - 1) + [[1.0]])
@@ -61,7 +62,7 @@ class Transform:
 
     @cached_property
     def weights_in(self) -> Tensor:
-        """What the kernel needs of `into`: its even and odd halves, float32."""
+        """The coefficients of `into` for the C kernel: its even and odd halves, float32, flat."""
         even, odd = self.into[:, 0::2], self.into[:, 1::2]
         parts = [even[0], odd[-1]]
         for j in range(1, self.points - 1, 2):
@@ -70,24 +71,24 @@ class Transform:
 
     @cached_property
     def weights_out(self) -> Tensor:
-        """What the kernel needs of `back`: float32 (outputs, pairs)."""
+        """The coefficients of `back` for the C kernel: float32 (outputs, pairs)."""
         return self.back[:, 1:-1:2].float().contiguous()
 
     @cached_property
     def _polynomials(self) -> Tensor:
-        """A row for each point, zero at all others; coefficients, the constant first."""
+        """A row for each point: the polynomial that is zero at all others, constant term first."""
         finite = self.finite
         rows = [_polynomial(finite[:j] + finite[j + 1 :]) for j in range(len(finite))]
         return torch.nn.utils.rnn.pad_sequence([_polynomial(finite), *rows], True).roll(-1, 0)
 
     @cached_property
     def _scale(self) -> Tensor:
-        """Factors of about one size in every row; powers of two round nothing."""
+        """Scales the rows to about one size; powers of two, which cause no rounding."""
         return 2.0 ** self._polynomials.abs().sum(dim=1, keepdim=True).log2().round()
 
 
 def _polynomial(roots: list[float]) -> Tensor:
-    """The coefficients of the product of (x - root), the constant first."""
+    """The coefficients of the product of all (x - root), constant term first."""
     product = _numbers([1.0])
     for root in roots:
         shifted = torch.nn.functional.pad(product, (1, 0))
@@ -96,5 +97,5 @@ def _polynomial(roots: list[float]) -> Tensor:
 
 
 def _numbers(values: Sequence[Any]) -> Tensor:
-    """In float64 on the CPU, whatever torch makes by default."""
+    """As float64 on the CPU, whatever torch's defaults are."""
     return torch.tensor(values, dtype=torch.float64, device="cpu")

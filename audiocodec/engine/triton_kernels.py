@@ -1,9 +1,10 @@
-"""Snake, and convolutions with what follows them, on CUDA: each in one pass over memory.
+"""Triton kernels for CUDA: Snake, and convolutions fused with the Snake and addition after them.
 
-Rows of channels as everywhere in the engine. Matrix products run on tensor cores: in bfloat16, or
-in three products of TF32, which together are as exact as one of float32: a number is the sum of
-two of TF32, and only the product of the two small parts is left out ("Recovering single precision
-accuracy from Tensor Cores", Ootomo and Yokota, 2022).
+Signals are (B, T, C), channels contiguous, as everywhere in the engine. Matrix products run on
+tensor cores: in bfloat16, or as three TF32 products with the accuracy of one in float32. For these
+each float32 number is split into a sum of two TF32 numbers, and only the product of the two small
+parts is left out ("Recovering single precision accuracy from Tensor Cores", Ootomo and Yokota,
+2022).
 """
 
 import torch
@@ -12,16 +13,19 @@ import triton.language as tl
 from torch import Tensor
 
 BLOCK = 1024
-TILES = {  # rows, channels out, channels in, warps, stages: the best of some on an H200
+TILES = {  # rows, channels out, channels in, warps, stages: fastest of those tried on an H200
     torch.float32: (128, 64, 32, 8, 3),
     torch.bfloat16: (128, 128, 64, 4, 3),
 }
 NARROW = (128, 64, 32, 4, 4)  # in bfloat16, where the channels are few
-LEAST = 16  # rows and columns that tensor cores multiply
+LEAST = 16  # rows and columns of a matrix that tensor cores take
 
 
 def snake(x: Tensor, alpha: Tensor, inverse: Tensor, out: Tensor) -> None:
-    """x, out: (B, T, C), the rows of each item in one piece; alpha, inverse: float32 (C,)."""
+    """Write Snake of x to out.
+
+    x, out: (B, T, C), each item contiguous. alpha, inverse (1 / alpha): float32 (C,).
+    """
     n = x.shape[1] * x.shape[2]
     grid = (triton.cdiv(n, BLOCK), x.shape[0])
     with torch.cuda.device_of(x):
@@ -40,11 +44,11 @@ def convolve(
     around: Tensor | None,
     out: Tensor,
 ) -> None:
-    """Snake, if there is one, of the convolution of x, and `around` added to it.
+    """Write to out: the convolution of x, then the Snake, then `around` added; both are optional.
 
-    x: (B, T, C), channels side by side; out: (B, T - dilation (taps - 1), C').
-    weights: (C', taps, C), in bfloat16, or the two parts of float32 by `tf32_parts`.
-    bias: float32 (C',); snake: alpha and inverse, float32 (C',); around: like out.
+    x: (B, T, C), channels contiguous. out: (B, T - dilation (taps - 1), C').
+    weights: one tensor (C', taps, C) in bfloat16, or the two that `tf32_parts` makes of float32.
+    bias: float32 (C',). snake: alpha and inverse, float32 (C',). around: shaped like out.
     """
     n_out, (c_out, taps, c_in) = out.shape[1], weights[0].shape
     rows, columns, inner, warps, stages = _tiles(x.dtype, c_in, c_out)
@@ -61,7 +65,10 @@ def convolve(
 
 
 def try_out(device: torch.device, products: torch.dtype | None) -> None:
-    """The Snake, or a convolution in this type. Raises whatever Triton or a compiler raises."""
+    """Run Snake, or a convolution of type `products`, once.
+
+    Raises whatever Triton or a compiler raises.
+    """
     x = torch.ones(1, 16, 128, device=device, dtype=products or torch.float32)
     row, out = x[0, 0].float(), x[:, 6:].clone()
     if products is None:
@@ -73,13 +80,13 @@ def try_out(device: torch.device, products: torch.dtype | None) -> None:
 
 
 def tf32_parts(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Two float32 tensors that TF32 holds exactly, whose sum is x but for 2^-22 of it."""
+    """Two float32 tensors, exact in TF32, whose sum is x up to a relative error of 2^-22."""
     most = _rounded_to_tf32(x)
     return most, _rounded_to_tf32(x - most)
 
 
 def _rounded_to_tf32(x: Tensor) -> Tensor:
-    """Ten bits behind the point instead of 23."""
+    """Round the mantissa from 23 bits to 10."""
     return ((x.contiguous().view(torch.int32) + 0x1000) & ~0x1FFF).view(torch.float32)
 
 
@@ -93,7 +100,7 @@ def _tiles(dtype: torch.dtype, c_in: int, c_out: int) -> tuple[int, int, int, in
 
 @triton.jit
 def _snaked(x, alpha, inverse):  # type: ignore[no-untyped-def]
-    """As _kernels.c has it: sin^2 has the period pi."""
+    """Snake with the polynomial of _kernels.c, which uses that sin^2 has the period pi."""
     z = alpha * x
     k = tl.floor(z * 0.318309886 + 0.5)
     r = z - k * 3.140625
@@ -112,7 +119,7 @@ def _snake(  # type: ignore[no-untyped-def]  # noqa: PLR0913
     x, alpha, inverse, out, n, stride_x, stride_out, channels: tl.constexpr, block: tl.constexpr
 ):
     at = tl.program_id(0) * block + tl.arange(0, block)
-    item = tl.program_id(1).to(tl.int64)  # a batch may hold more than 2^31 numbers
+    item = tl.program_id(1).to(tl.int64)  # int64, because a batch may hold more than 2^31 numbers
     inside, channel = at < n, at % channels
     value = tl.load(x + item * stride_x + at, mask=inside).to(tl.float32)
     y = _snaked(value, tl.load(alpha + channel), tl.load(inverse + channel))
@@ -148,7 +155,7 @@ def _convolve(  # type: ignore[no-untyped-def]  # noqa: PLR0913
             most = bits.to(tl.float32, bitcast=True)
             part = tl.dot(a - most, b, input_precision="tf32")
             part = tl.dot(most, rest, part, input_precision="tf32")
-            # tensor cores cut off what they add up: only a few products are left to them
+            # tensor cores truncate when they add, so only few sums are left to them
             acc += tl.dot(most, b, part, input_precision="tf32")
         else:
             acc = tl.dot(a, b, acc)

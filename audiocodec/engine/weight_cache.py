@@ -1,4 +1,4 @@
-"""What is made of the weights of a module, and holds as long as they stay what they are."""
+"""Cache of values derived from a module's weights, invalidated when they change."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
@@ -13,35 +13,35 @@ Made = TypeVar("Made")
 @dataclass
 class _Entry(Generic[Made]):
     state: list[tuple[Hashable, ...]]
-    weights: list[Tensor]  # without what hangs on them; their memory goes to no other weights
+    weights: list[Tensor]  # detached; held so that their memory is not reused for other weights
     made: dict[Hashable, Made] = field(default_factory=dict)
 
 
 class WeightCache(Generic[Made]):
-    """For each module and each way to do it: made once, and again when its weights change.
+    """Keeps one value for each module and key, and makes it anew when the weights change.
 
-    Noticed are other weights, also by `.data`, another device or type, and writing to them; not
-    what writes without counting: to `.data`, or to a tensor that inference mode made.
+    Detects weights that were replaced (also through `.data`), moved, cast or edited in place; not
+    writes that bypass the version counter: to `.data`, or to a tensor made in inference mode.
     """
 
     def __init__(self) -> None:
         self._entries: WeakKeyDictionary[nn.Module, _Entry[Made]] = WeakKeyDictionary()
 
     def of(
-        self, module: nn.Module, weights: Sequence[Tensor], way: Hashable, make: Callable[[], Made]
+        self, module: nn.Module, weights: Sequence[Tensor], key: Hashable, make: Callable[[], Made]
     ) -> Made:
-        """What make() gave for the module with its weights as they are now."""
+        """The value for the module with its present weights; calls make() if there is none."""
         state = [_state(weight) for weight in weights]
         entry = self._entries.get(module)
         if entry is None or entry.state != state:
             entry = self._entries[module] = _Entry(state, [weight.detach() for weight in weights])
-        if way not in entry.made:
-            entry.made[way] = make()
-        return entry.made[way]
+        if key not in entry.made:
+            entry.made[key] = make()
+        return entry.made[key]
 
 
 def _state(weight: Tensor) -> tuple[Hashable, ...]:
-    """Where it lies, what it is, and how often it has been written to."""
+    """What identifies a weight's content: memory, shape, device, type, and version counter."""
     version = 0 if weight.is_inference() else weight._version
     place = weight.untyped_storage()._cdata, weight.storage_offset(), weight.shape
     return *place, weight.device, weight.dtype, version

@@ -1,4 +1,4 @@
-"""What a codec's networks look like; everything that follows from the strides is computed."""
+"""The configuration of a codec's networks, and the sizes that follow from it."""
 
 import json
 import math
@@ -15,16 +15,17 @@ MAX_STAGES, MAX_STRIDE, MAX_WIDTH, MAX_CODEBOOKS, MAX_CODEBOOK_SIZE = 8, 64, 819
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Shape of a codec of the Descript Audio Codec family (arXiv 2306.06546).
+    """Configuration of a codec of the Descript Audio Codec family (arXiv 2306.06546).
 
     encoder_dim: channels after the encoder's first convolution; each stage doubles them.
-    encoder_strides, decoder_strides: downsampling and upsampling of the stages.
-    latent_dim: channels of the latent; 0 stands for encoder_dim * 2 ** stages.
+    encoder_strides, decoder_strides: downsampling and upsampling factors of the stages.
+    latent_dim: channels of the latents; 0 stands for encoder_dim * 2 ** stages.
     decoder_dim: channels after the decoder's first convolution; each stage halves them.
     n_codebooks, codebook_size, codebook_dim: of the residual vector quantizer.
-    alignment: which end of an odd upsampling is cropped more. "aligned" gives exactly
-        stride samples per input, in place; "published" crops both sides alike as the published
-        models do, which comes out short and early (8 samples for strides 8, 5, 4, 2).
+    alignment: how the output of an upsampling with an odd stride is cropped. "aligned" keeps
+        exactly stride samples per input, in place; "published" crops one sample more at the
+        start, as the published models do: the audio is shorter and early (by 8 samples for strides
+        8, 5, 4, 2).
 
     Raises ModelError for values that are out of bounds or do not fit together.
     """
@@ -76,7 +77,7 @@ class ModelConfig:
 
     @property
     def bits_per_code(self) -> int:
-        """Bits that hold one code."""
+        """Bits needed to store one code."""
         return (self.codebook_size - 1).bit_length()
 
     @property
@@ -89,11 +90,11 @@ class ModelConfig:
         return self.frame_rate * n_codebooks * self.bits_per_code / 1000
 
     def n_frames(self, n_samples: int) -> int:
-        """Frames that hold `n_samples`: the last one is filled with zeros."""
+        """Frames needed for `n_samples`, the last one filled up with zeros."""
         return -(-n_samples // self.hop)
 
     def decoded_length(self, n_frames: int) -> int:
-        """Samples that the decoder makes of `n_frames`; `hop` each unless "published"."""
+        """Samples that the decoder gives for `n_frames`: `hop` each, unless "published"."""
         length = n_frames
         for stride in self.decoder_strides:
             length *= stride
@@ -103,7 +104,7 @@ class ModelConfig:
 
     @property
     def encoder_reach(self) -> int:
-        """Samples after a frame's first one that its code depends on (paper's kernels)."""
+        """How many samples after the first sample of a frame its codes depend on."""
         reach = 1  # the last convolution, kernel 3
         for stride in reversed(self.encoder_strides):
             reach = reach * stride + (2 * stride - 1) - _half_up(stride)  # strided, kernel 2s
@@ -112,7 +113,7 @@ class ModelConfig:
 
     @property
     def decoder_context(self) -> int:
-        """Frames on each side that a frame's samples depend on."""
+        """How many frames on each side the samples of a frame depend on."""
         reach = 3  # the last convolution, kernel 7
         for stride in reversed(self.decoder_strides):
             reach += 3 * sum(DILATIONS)
@@ -125,14 +126,14 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ModelConfig":
-        """Checked configuration from JSON values. Raises ModelError, naming the field."""
+        """Configuration from JSON values, checked. Raises ModelError that names the field."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(set(values) - known):
             raise ModelError(f"unknown settings in the model's configuration: {quoted(unknown)}")
         return cls(**values)
 
     def code_space(self) -> bytes:
-        """What codes mean, apart from the codebook tables: the networks' shape, as JSON bytes."""
+        """The configuration that gives codes their meaning, without alignment, as JSON bytes."""
         values = {k: v for k, v in self.to_dict().items() if k != "alignment"}
         return json.dumps(values, sort_keys=True, separators=(",", ":")).encode()
 

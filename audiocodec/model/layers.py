@@ -25,36 +25,35 @@ class Snake(nn.Module):
 
 
 class Chain(nn.Module):
-    """Layers that a signal passes one after the other, in the order in which they are assigned.
+    """Runs its layers in the order in which they are assigned as attributes.
 
-    The engine and the ONNX export walk the layers by this order, too; forward() keeps all of them
-    the same.
+    The engine and the ONNX export rely on the same order; forward() makes sure that it is right.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """(B, C, T) -> what the last layer gives."""
+        """(B, C, T) -> the output of the last layer, (B, C', T')."""
         for layer in self.children():
             x = layer(x)
         return x
 
 
 def same_conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
-    """A convolution that keeps the length."""
+    """A convolution that keeps the length: (B, C, T) -> (B, C', T)."""
     padding = dilation * (kernel - 1) // 2
     return nn.Conv1d(in_channels, out_channels, kernel, padding=padding, dilation=dilation)
 
 
 def down_conv(in_channels: int, out_channels: int, stride: int) -> nn.Conv1d:
-    """A convolution that divides a length that is a multiple of the stride by it."""
+    """A convolution of kernel 2s: (B, C, T) -> (B, C', T / stride), T a multiple of the stride."""
     return nn.Conv1d(in_channels, out_channels, 2 * stride, stride=stride, padding=-(-stride // 2))
 
 
 class UpConv(nn.ConvTranspose1d):
     """A transposed convolution of kernel 2s that multiplies the length by the stride s.
 
-    Its full output is s longer than wanted. The crop is half of that on each side; for an odd
-    stride "aligned" takes the greater part from the right, which keeps every sample in place,
-    and "published" takes it from both sides, which loses the first sample.
+    The full output is s samples too long; half of them are cropped on each side. For an odd stride,
+    "aligned" crops the greater half on the right, which keeps every sample in place; "published"
+    crops the greater half on both sides, which loses the first sample.
     """
 
     def __init__(
@@ -71,7 +70,7 @@ class UpConv(nn.ConvTranspose1d):
 
 
 class ResidualUnit(nn.Module):
-    """Snake, dilated convolution, Snake, pointwise convolution, and the way around them."""
+    """Snake, dilated convolution, Snake, pointwise convolution, and a skip connection."""
 
     def __init__(self, channels: int, dilation: int) -> None:
         super().__init__()
@@ -86,5 +85,5 @@ class ResidualUnit(nn.Module):
 
 
 def residual_units(channels: int) -> nn.Sequential:
-    """The three units of a stage."""
+    """The three residual units of a stage."""
     return nn.Sequential(*(ResidualUnit(channels, dilation) for dilation in DILATIONS))

@@ -13,7 +13,7 @@ from audiocodec.model.quantizer import Quantized, ResidualQuantizer
 
 
 class Trained(NamedTuple):
-    """What one training pass gives."""
+    """The result of one training pass."""
 
     audio: Tensor  # (B, 1, T)
     quantized: Quantized
@@ -32,20 +32,22 @@ class DAC(nn.Module):
     def forward(self, audio: Tensor, n_active: Tensor) -> Trained:
         """One training pass.
 
-        audio: (B, 1, T), T a multiple of the hop; n_active: int (B,), codebooks of each item.
+        audio: (B, 1, T), T a multiple of the hop. n_active: int (B,), how many codebooks each item
+        uses.
         """
         quantized = self.quantizer(self.encoder(audio), n_active)
         return Trained(self.decoder(quantized.latents), quantized)
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that holds the weights."""
         return next(self.parameters()).device
 
     def fingerprint(self) -> str:
-        """32 hex characters that name the code space: configuration and codebook tables.
+        """32 hex characters that identify the code space: configuration and codebook tables.
 
-        Convolutions are left out: folded from different layouts they differ in the last bit.
+        Convolutions are left out, since weight norm folded from different layouts differs in the
+        last bit.
         """
         digest = hashlib.sha256(self.config.code_space())
         for stage in self.quantizer.stages:

@@ -15,7 +15,7 @@ from audiocodec.model.config import ModelConfig
 
 
 class Quantized(NamedTuple):
-    """What the quantizer gives while training."""
+    """The quantizer's result in training."""
 
     latents: Tensor  # (B, D, T), straight-through
     codes: Tensor  # (B, N, T)
@@ -24,14 +24,14 @@ class Quantized(NamedTuple):
 
 
 class VectorQuantizer(nn.Module):
-    """One codebook, looked up in a small space by the angle between vectors."""
+    """One codebook: nearest entry by angle, in a projection of few channels."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.in_proj = nn.Conv1d(config.latent_dim, config.codebook_dim, 1)
         self.out_proj = nn.Conv1d(config.codebook_dim, config.latent_dim, 1)
         table = torch.empty(config.codebook_size, config.codebook_dim)
-        if not table.is_meta:  # where weights will be loaded, a draw only imports half a compiler
+        if not table.is_meta:  # on "meta", drawing would only import a large part of torch
             table.normal_()
         self.codebook = nn.Embedding.from_pretrained(table, freeze=False)
 
@@ -57,7 +57,7 @@ class VectorQuantizer(nn.Module):
 
 
 class ResidualQuantizer(nn.Module):
-    """A row of codebooks, each of which quantizes what the ones before it left over."""
+    """Codebooks in series, each of which quantizes the residual of those before it."""
 
     stages: Sequence[VectorQuantizer]
 
@@ -67,7 +67,7 @@ class ResidualQuantizer(nn.Module):
         self.stages = nn.ModuleList(stages)  # type: ignore[assignment]
 
     def encode(self, latents: Tensor, n_codebooks: int | None = None) -> Tensor:
-        """Latents (B, D, T) -> codes int64 (B, n_codebooks, T)."""
+        """Latents (B, D, T) -> codes int64 (B, n_codebooks, T) of the first or all codebooks."""
         residual, codes = latents, []
         for stage in self.stages[:n_codebooks]:
             codes.append(stage.nearest(stage.in_proj(residual)))
@@ -75,25 +75,28 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(codes, dim=1)
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Codes int64 (B, n_codebooks, T), the first ones or all -> latents (B, D, T).
+        """Codes int64 (B, n_codebooks, T) of the first or all codebooks -> latents (B, D, T).
 
-        Shape and range are for `checked`; a code out of range is an IndexError here.
+        Does not check the codes, which `checked` does; one out of range raises IndexError.
         """
-        # In float64, which MPS lacks: the rounding of 32 float32 stages is heard as 1e-4 of
-        # full scale in the audio.
+        # In float64, which MPS lacks: with 32 stages, rounding in float32 would change the audio
+        # by 1e-4 of full scale.
         wide = torch.float32 if codes.device.type == "mps" else torch.float64
         parts = [stage.latents(row, wide) for stage, row in zip(self.stages, codes.unbind(1))]
         return torch.stack(parts).sum(dim=0).to(self.stages[0].codebook.weight.dtype)
 
     def checked(self, codes: Tensor) -> Tensor:
-        """The codes as int64. Raises CodesError unless whole, (B, n_codebooks, T), in range."""
+        """The codes as int64 (B, n_codebooks, T).
+
+        Raises CodesError unless they are whole numbers of this shape and in range.
+        """
         if codes.dim() != 3 or codes.is_floating_point() or codes.is_complex():
             raise CodesError(
                 f"codes are {codes.dtype} shaped {tuple(codes.shape)}; they must be whole numbers "
                 "shaped (batch, n_codebooks, frames)"
             )
         if not len(codes):
-            raise CodesError("codes of no signal; give one at least")
+            raise CodesError("codes of no signal; give at least one")
         if not 1 <= codes.shape[1] <= len(self.stages):
             raise CodesError(
                 f"codes of {codes.shape[1]} codebooks; this model has {len(self.stages)}"
@@ -108,12 +111,11 @@ class ResidualQuantizer(nn.Module):
         return codes
 
     def forward(self, latents: Tensor, n_active: Tensor) -> Quantized:
-        """Quantize for training, with a number of codebooks of its own for every item.
+        """Quantize for training, with quantizer dropout (paper, section 3.3).
 
-        latents: (B, D, T). n_active: int (B,), how many codebooks each item uses: quantizer
-        dropout (paper, section 3.3). A codebook that an item does not use adds nothing to its
-        latents nor to the losses. Straight-through gradients; losses on unnormalized vectors, as
-        the published weights were trained.
+        latents: (B, D, T). n_active: int (B,), how many codebooks each item uses; the others add
+        nothing to its latents or to the losses. Gradients are straight-through. Losses are computed
+        on unnormalized vectors, as in the training of the published weights.
         """
         residual, total, codes = latents, torch.zeros_like(latents), []
         commitment = codebook = latents.new_zeros(())

@@ -45,7 +45,7 @@ SETTINGS = {
 DAC_MODEL_RATE = 16000  # of a DacModel whose configuration does not say; published ones: 44100
 
 
-class Stored(Protocol):
+class StoredParameter(Protocol):
     """A parameter in a file, not read yet."""
 
     @property
@@ -130,7 +130,9 @@ def is_transformers(state: Mapping[str, object]) -> bool:
     return any(key.startswith("encoder.conv1.") for key in state)
 
 
-def renamed(state: Mapping[str, Stored], config: ModelConfig) -> dict[str, Stored]:
+def renamed(
+    state: Mapping[str, StoredParameter], config: ModelConfig
+) -> dict[str, StoredParameter]:
     """The same parameters under our names. Raises ModelError for one that has none."""
     if is_ours(state):
         return dict(state)
@@ -182,7 +184,9 @@ def _units(
             )
 
 
-def assembled(state: Mapping[str, Stored], expected: Mapping[str, torch.Size]) -> dict[str, Tensor]:
+def assembled(
+    state: Mapping[str, StoredParameter], expected: Mapping[str, torch.Size]
+) -> dict[str, Tensor]:
     """The parameters that a model has, in float32, weight norm folded.
 
     Names, shapes and types are checked before anything is read. Raises ModelError for a parameter
@@ -198,7 +202,7 @@ def assembled(state: Mapping[str, Stored], expected: Mapping[str, torch.Size]) -
     return {name: _read([state[key] for key in keys], name) for name, keys in parts.items()}
 
 
-def _parts(name: str, state: Mapping[str, Stored]) -> tuple[str, ...]:
+def _parts(name: str, state: Mapping[str, StoredParameter]) -> tuple[str, ...]:
     """Keys of what a parameter is made of: itself, or (magnitude, direction)."""
     if name in state:
         return (name,)
@@ -210,7 +214,7 @@ def _parts(name: str, state: Mapping[str, Stored]) -> tuple[str, ...]:
     return ()
 
 
-def _check_declared(parts: list[Stored], name: str, shape: tuple[int, ...]) -> None:
+def _check_declared(parts: list[StoredParameter], name: str, shape: tuple[int, ...]) -> None:
     magnitudes = [part.shape for part in parts[:-1]]
     if parts[-1].shape != shape or magnitudes not in ([], [(shape[0], *[1] * (len(shape) - 1))]):
         raise ModelError(
@@ -222,7 +226,7 @@ def _check_declared(parts: list[Stored], name: str, shape: tuple[int, ...]) -> N
             raise ModelError(f"{name} holds {part.dtype}, not floating-point numbers")
 
 
-def _read(parts: list[Stored], name: str) -> Tensor:
+def _read(parts: list[StoredParameter], name: str) -> Tensor:
     tensors = [part.read() for part in parts]
     result = folded(*tensors) if len(tensors) == 2 else tensors[0].float()
     if not torch.isfinite(result).all():

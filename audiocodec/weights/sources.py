@@ -36,7 +36,7 @@ DTYPES = {
     "U8": torch.uint8, "BOOL": torch.bool,
 }  # fmt: skip
 
-State = Mapping[str, layouts.Stored]
+State = Mapping[str, layouts.StoredParameter]
 
 
 @dataclass(frozen=True)

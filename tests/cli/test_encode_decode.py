@@ -134,7 +134,7 @@ def test_a_file_must_say_its_model_or_the_user(here, model, make_sound, data):
     """A file's word alone fetches nothing that has no name here."""
     make_sound("a.wav")
     assert run(["encode", "a.wav", "--model", model]) == 0
-    with pytest.raises(CodecError, match="made with model 'small'; give its place with --model"):
+    with pytest.raises(CodecError, match="made with model 'small', which is not a known name"):
         run(["decode", "a.dac", "out.wav"])
     with pytest.raises(CodecError, match="published files do not say which model made them"):
         run(["decode", str(data / "published" / "dac_44khz_small_short.dac"), "out.wav"])

@@ -52,7 +52,7 @@ def tensor_cores(monkeypatch):
 def fused(monkeypatch):
     """Convolutions are laid out as on a GPU with tensor cores."""
     monkeypatch.setattr(conv_layouts, "triton_works", lambda *_: True)
-    monkeypatch.setattr(conv_layouts, "_KNOWN", WeightCache())
+    monkeypatch.setattr(conv_layouts, "_LAYOUTS", WeightCache())
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 100.0])

@@ -56,15 +56,15 @@ def tapes(monkeypatch):
     """The tapes that are made; nothing compiled is used, as on a GPU without Triton."""
     made = []
 
-    def recorded(work, x):
+    def capture(work, x):
         held = torch.full_like(x, torch.nan)  # a graph is recorded without being run
         made.append(tape := Tape())
         with tape:
             y = work(held)
-        return cuda_graphs.Recording(tape, held, y)
+        return cuda_graphs.CapturedGraph(tape, held, y)
 
-    monkeypatch.setattr(cuda_graphs, "recorded", recorded)
-    monkeypatch.setattr(cuda_graphs, "can_record", lambda x: True)
+    monkeypatch.setattr(cuda_graphs, "capture", capture)
+    monkeypatch.setattr(cuda_graphs, "can_capture", lambda x: True)
     monkeypatch.setattr(kernels, "_kernels", None)
     return made
 
@@ -97,7 +97,7 @@ def test_what_cannot_be_recorded_is_done_as_it_is(tapes):
     repeated = cuda_graphs.CUDAGraphed(lambda x: x * float(x.sum()))
     x = torch.ones(3)
     repeated(x)
-    with pytest.warns(RuntimeWarning, match=r"works on without a CUDA graph: .*capturing"):
+    with pytest.warns(RuntimeWarning, match=r"continuing without a CUDA graph, .*capturing"):
         torch.testing.assert_close(repeated(x), 3 * x)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -118,7 +118,7 @@ def test_a_cpu_records_nothing():
 def test_recorded_windows_give_the_same_codes_and_samples(tapes, model, sizes):
     """Whatever is pushed: nothing in the networks depends on what is in a window."""
     several = WindowEncoder(model, window_frames=4)
-    x = noise(40 * several.cutter.size)
+    x = noise(40 * several.splitter.size)
     codes = torch.cat([*map(several.push, cut(x, sizes)), several.flush()], dim=-1)
     assert torch.equal(codes, streamed(StreamEncoder(model), [x]))
     n_tapes = len(tapes)

@@ -72,13 +72,13 @@ def test_large_batches_take_turns(monkeypatch, n_frames):
     encoder.encode.work = watched(encoder.encode.work, sizes)
     codes = torch.cat([encoder.push(x), encoder.flush()], dim=-1)
     assert torch.equal(codes, encoded(model, x))
-    assert max(sizes) <= 4 * encoder.cutter.width
+    assert max(sizes) <= 4 * encoder.splitter.width
     sizes.clear()
     decoder = WindowDecoder(model, 11, window_frames=20)
     decoder.decode.work = watched(decoder.decode.work, sizes)
     audio = torch.cat([decoder.push(codes), decoder.flush()], dim=-1)
     torch.testing.assert_close(audio, decoded(model, codes), atol=2e-5, rtol=0)
-    assert max(sizes) <= 4 * decoder.cutter.width
+    assert max(sizes) <= 4 * decoder.splitter.width
 
 
 def watched(work, sizes):
