@@ -1,7 +1,4 @@
-"""Export: the networks as ONNX files, for programs that have neither torch nor this package.
-
-A guest of the core.
-"""
+"""Exports the networks as ONNX files, for programs without torch and without this package."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +11,10 @@ __all__ = ["Agreement", "Exported", "export_onnx"]
 
 
 def __getattr__(name: str) -> Any:
-    """Agreement, whose module imports onnxruntime, only when it is asked for."""
+    """Import Agreement on first access only, because its module imports onnxruntime.
+
+    Raises AttributeError for any other name.
+    """
     if name != "Agreement":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from audiocodec.export.verification import Agreement

@@ -1,4 +1,4 @@
-"""What is said of exported files: in each of them, in model.json, and in README.md."""
+"""Describes exported models: metadata in the ONNX files, model.json, and README.md."""
 
 import json
 from typing import Any
@@ -11,20 +11,20 @@ ENCODER, DECODER, FACTS, README = "encoder.onnx", "decoder.onnx", "model.json", 
 _README = """# {name} as ONNX
 
 A neural audio codec of the Descript Audio Codec architecture (arXiv 2306.06546), exported by
-`audiocodec`. onnxruntime, or another runtime for ONNX opset {opset}, is all it needs.
+`audiocodec`. It needs only onnxruntime, or another runtime for ONNX opset {opset}.
 
 | file | from | to |
 |---|---|---|
 | `encoder.onnx` | `audio` float32 (batch, 1, samples) | `codes` int64 (batch, {n}, frames) |
 | `decoder.onnx` | `codes` int64 (batch, 1 to {n}, frames) | `audio` float32 (batch, 1, samples) |
 
-Batch and length are free, one sample or frame or more: an error in the node `audio_has_no_samples`
-or `codes_have_no_frames` says that there was none. Audio is mono at {rate} Hz, full scale 1.0; put
-the channels of a stereo sound into the batch. frames = ceil(samples / {hop}); zeros fill the last
-frame. {decoded}
+Batch size and length are free, but not zero: an error in the node `audio_has_no_samples` or
+`codes_have_no_frames` means that the input was empty. Audio is mono at {rate} Hz, full scale 1.0;
+put the channels of stereo audio into the batch. frames = ceil(samples / {hop}); zeros fill up the
+last frame. {decoded}
 
-The decoder takes the first codebooks, any number of them: `codes` of all {n} are {kbps:.2f} kbps,
-`codes[:, :{few}]` {few_kbps:.2f} kbps. Codes are whole numbers from 0 to {last}.
+The decoder takes any number of the first codebooks: `codes` of all {n} are {kbps:.2f} kbps,
+`codes[:, :{few}]` are {few_kbps:.2f} kbps. Codes are whole numbers from 0 to {last}.
 
 ```python
 import json
@@ -40,19 +40,19 @@ sound = 0.3 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)  # or your own, m
 print(codes.shape, audio[0, 0, : len(sound)])
 ```
 
-Memory grows with the length of one call. Cut a long sound into blocks of whole frames and give
-each block what stands beside it: {before} frames on each side to encode, {after} to decode. Drop
-the codes or samples of those frames afterwards: what remains is that of the whole sound.
+Memory grows with the length of one call. Cut long audio into blocks of whole frames and extend each
+block by its neighbours: {before} frames on each side to encode, {after} to decode. Afterwards drop
+the codes or samples of those frames: the rest equals that of the whole audio.
 
-Codes are the same as those of `audiocodec` but for ties: two entries equally near but for
-rounding. They mean something to models of one code space: `{fingerprint}`.
-The level of the sound is taken as it comes; `audiocodec encode` brings it to -16 LUFS first.
+The codes equal those of `audiocodec` except in ties, where two codebook entries are equally near up
+to rounding. Only models of the same code space can decode them: `{fingerprint}`.
+The level of the audio is not changed; `audiocodec encode` first brings it to -16 LUFS.
 `model.json` has the numbers of this page for programs. The licence is that of the model's weights.
 """
 
 
 def facts_of(codec: Codec) -> dict[str, Any]:
-    """What a program must know to use the files, for model.json."""
+    """What a program must know to use the files: the content of model.json."""
     config = codec.config
     audio = _tensor("audio", "float32", "batch", 1, "samples")
     codes = _tensor("codes", "int64", "batch", codec.n_codebooks, "frames")
@@ -84,7 +84,7 @@ def facts_of(codec: Codec) -> dict[str, Any]:
 
 
 def metadata_of(codec: Codec) -> dict[str, str]:
-    """The same, without what ONNX says itself, for each file's metadata_props."""
+    """The same facts for each file's metadata_props, without those that ONNX itself stores."""
     return {
         name: str(value)
         for name, value in facts_of(codec).items()
@@ -93,12 +93,12 @@ def metadata_of(codec: Codec) -> dict[str, str]:
 
 
 def facts_json(codec: Codec) -> str:
-    """model.json."""
+    """The text of model.json."""
     return json.dumps(facts_of(codec), indent=2) + "\n"
 
 
 def readme(codec: Codec) -> str:
-    """README.md."""
+    """The text of README.md."""
     facts, config = facts_of(codec), codec.config
     return _README.format(
         name=codec.name,
@@ -118,17 +118,17 @@ def readme(codec: Codec) -> str:
 
 
 def _missing_samples(codec: Codec) -> int:
-    """What the "published" alignment leaves out of any number of frames."""
+    """How many samples the "published" alignment leaves out, whatever the number of frames."""
     return codec.hop - codec.config.decoded_length(1)
 
 
 def _decoded_length(codec: Codec) -> str:
     if missing := _missing_samples(codec):
         return (
-            f"Decoded are frames * {codec.hop} - {missing} samples, as by the published models: "
-            f"the sound starts {missing} samples early."
+            f"The decoder gives frames * {codec.hop} - {missing} samples, as the published models "
+            f"do: the audio starts {missing} samples early."
         )
-    return f"Decoded are frames * {codec.hop} samples; cut them to the length of the sound."
+    return f"The decoder gives frames * {codec.hop} samples; cut them to the length of the audio."
 
 
 def _tensor(name: str, dtype: str, *shape: int | str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Writes a model as ONNX files, compares them with torch, and keeps them if they agree."""
+"""Exports a model as ONNX files, and keeps them only if they agree with torch."""
 
 import os
 from collections.abc import Iterator
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from audiocodec.export.verification import Agreement  # which imports onnxruntime
 
 PACKAGES = ("onnx", "onnxruntime")
-NAMES = (README, ENCODER, DECODER, FACTS)  # in the order in which they appear
-MAX_BYTES = 2**31 - 2**20  # of one ONNX file's weights: a protocol buffer ends at 2 GiB
+NAMES = (README, ENCODER, DECODER, FACTS)  # in the order in which they are moved into place
+MAX_BYTES = 2**31 - 2**20  # of weights in one ONNX file: a protocol buffer is limited to 2 GiB
 
 
 class Exported(NamedTuple):
-    """The files of an export."""
+    """The files of an export, and how well they agree with torch."""
 
     folder: Path
     encoder: Path  # audio float32 (batch, 1, samples) -> codes int64 (batch, n_codebooks, frames)
@@ -47,10 +47,10 @@ def export_onnx(
     """Write encoder.onnx, decoder.onnx, model.json and README.md to a folder.
 
     The encoder includes the quantizer; batch, length and, in the decoder, the number of codebooks
-    are free. The files are compared with torch on the CPU first, and kept if they agree. The
-    folder is made if it is not there; other files in it stay.
-    Raises ArgumentError where packages are missing, OutputExists, OutputError, and ModelError for
-    a model that is too large for ONNX or files that do not compute what torch does.
+    are free. The files are first compared with torch on the CPU, and kept only if they agree. The
+    folder is made if it is missing; other files in it stay.
+    Raises ArgumentError if packages are missing, OutputExists, OutputError, and ModelError for a
+    model that is too large for ONNX, or if the files do not compute what torch does.
     """
     target = Path(folder)
     check_installed("the export", "export", PACKAGES)
@@ -62,7 +62,7 @@ def export_onnx(
         from audiocodec.export.verification import verified
 
         agreement = verified(codec, temporary / ENCODER, temporary / DECODER)
-        _check_target(target, overwrite)  # what appeared in the meantime is kept
+        _check_target(target, overwrite)  # again: files may have appeared meanwhile
         make_folder(target)
         for name in NAMES:
             os.replace(temporary / name, target / name)
@@ -90,7 +90,7 @@ def _check_size(codec: Codec) -> None:
 
 
 def _exact(codec: Codec) -> Codec:
-    """The same codec on the CPU in float32; its own model is left where it is."""
+    """The codec itself, or a copy of it, on the CPU in float32."""
     if codec.device.type == "cpu" and codec.precision.name == "exact":
         return codec
     return Codec(deepcopy(codec.model), codec.name, "cpu")
@@ -98,7 +98,7 @@ def _exact(codec: Codec) -> Codec:
 
 @contextmanager
 def _temporary_beside(folder: Path) -> Iterator[Path]:
-    """A folder that is gone afterwards, on the disk of the target. Raises OutputError."""
+    """A temporary folder on the same disk as the target. Raises OutputError."""
     folder = folder.absolute()
     try:
         with part_folder(folder) as temporary:

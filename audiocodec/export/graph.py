@@ -1,8 +1,8 @@
-"""An ONNX graph in the making: operators, constants, and the layers of the networks.
+"""Builds an ONNX graph: operators, constants, and the layers of the networks.
 
-The graph is written operator by operator, not traced. So it holds no more than the paper draws,
-every length in it is free, a crop is an attribute of its convolution, it has the same bytes
-whatever torch's release, and torch's own exporter with its packages is not needed.
+The graph is written operator by operator, not traced. So it has only the paper's operations, every
+length is free, a crop is an attribute of its convolution, the bytes do not depend on the release of
+torch, and torch's own exporter and its packages are not needed.
 
 Shapes: B batch, C channels, T time steps.
 """
@@ -19,12 +19,12 @@ from torch import Tensor, nn
 from audiocodec.export.description import OPSET
 from audiocodec.model.layers import Chain, ResidualUnit, Snake, UpConv
 
-IR_VERSION = 8  # of onnxruntime 1.12, as the opset
+IR_VERSION = 8  # read by onnxruntime 1.12, like the opset
 Dimension = int | str  # a size, or the name of a free one
 
 
 class Graph:
-    """Collects nodes; every method that adds one returns the name of what the node gives."""
+    """Collects nodes and constants; methods that add one return the name of its output."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -32,19 +32,21 @@ class Graph:
         self.constants: dict[str, onnx.TensorProto] = {}
 
     def add(self, operator: str, *inputs: str, **attributes: Any) -> str:
-        """A node with one output."""
+        """Add a node with one output; return its name."""
         output = f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [output], output, **attributes))
         return output
 
     def checked(self, value: str, sizes: str, error: str) -> str:
-        """A number, int64 (1,), as it is; a run in which one of `sizes` is 0 ends with an error.
+        """Pass on `value`, int64 (1,), but fail at run time if one of `sizes` is 0.
 
-        error: the name of the node that fails, which runtimes tell.
+        error: the name of the node that fails, which runtimes report.
         """
         least = self.add("ReduceMin", sizes, keepdims=1)
         is_zero = self.add("Less", least, self.constant("one", [1]))
-        index = self.add("Cast", is_zero, to=TensorProto.INT64)  # beyond the end of `value`, if 1
+        index = self.add(
+            "Cast", is_zero, to=TensorProto.INT64
+        )  # 1 is out of range for `value`, so Gather fails
         self.nodes.append(helper.make_node("Gather", [value, index], [error], error))
         return error
 
@@ -53,13 +55,16 @@ class Graph:
         self.nodes.append(helper.make_node("Identity", [value], [output], output))
 
     def constant(self, name: str, value: Tensor | np.ndarray | Sequence[int]) -> str:
-        """A tensor that is stored, once for each name; whole numbers become int64."""
+        """Store a tensor under a name, once; a sequence becomes int64. Returns the name."""
         if name not in self.constants:
             self.constants[name] = numpy_helper.from_array(_array(value), name)
         return name
 
     def layer(self, layer: nn.Module, x: str, name: str) -> str:
-        """Encoder, decoder or a layer of them, its parameters stored under `name`."""
+        """Add an encoder, a decoder or a layer of them; parameters are stored under `name`.
+
+        x: the name of the input. Returns that of the output. Raises TypeError for another layer.
+        """
         match layer:
             case Snake():
                 return self._snake(layer, x, name)
@@ -71,9 +76,9 @@ class Graph:
             case nn.Tanh():
                 return self.add("Tanh", x)
             case ResidualUnit():
-                return self.add("Add", x, self._row(layer, x, name))
+                return self.add("Add", x, self._series(layer, x, name))
             case nn.Sequential() | Chain():
-                return self._row(layer, x, name)
+                return self._series(layer, x, name)
         raise TypeError(f"{name} is a {type(layer).__name__}, which has no ONNX form here")
 
     def model(
@@ -82,7 +87,7 @@ class Graph:
         outputs: Sequence[onnx.ValueInfoProto],
         metadata: dict[str, str],
     ) -> onnx.ModelProto:
-        """The finished model, checked by ONNX itself."""
+        """The finished model, checked by onnx.checker."""
         constants = list(self.constants.values())
         graph = helper.make_graph(self.nodes, self.name, inputs, outputs, constants)
         model = helper.make_model(
@@ -95,8 +100,8 @@ class Graph:
         onnx.checker.check_model(model)
         return model
 
-    def _row(self, layer: nn.Module, x: str, name: str) -> str:
-        """Layers one after the other, in the order in which their module names them."""
+    def _series(self, layer: nn.Module, x: str, name: str) -> str:
+        """Add child layers in series, in the order of their module."""
         for child_name, child in layer.named_children():
             x = self.layer(child, x, f"{name}.{child_name}")
         return x
@@ -118,12 +123,12 @@ class Graph:
 
 
 def audio_of(name: str, *shape: Dimension) -> onnx.ValueInfoProto:
-    """An input or output of float32."""
+    """A float32 input or output of this shape."""
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def codes_of(name: str, *shape: Dimension) -> onnx.ValueInfoProto:
-    """An input or output of int64."""
+    """An int64 input or output of this shape."""
     return helper.make_tensor_value_info(name, TensorProto.INT64, shape)
 
 

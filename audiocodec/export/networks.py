@@ -1,4 +1,4 @@
-"""The two graphs: samples to codes, and codes to samples.
+"""The two ONNX graphs: samples to codes, and codes to samples.
 
 Shapes: B batch, D latent channels, d codebook channels, K codebook size, N codebooks, T frames.
 """
@@ -16,9 +16,9 @@ from audiocodec.model.quantizer import ResidualQuantizer, VectorQuantizer
 
 
 def encoder_model(model: DAC, metadata: dict[str, str]) -> onnx.ModelProto:
-    """Audio float32 (batch, 1, samples) -> codes int64 (batch, n_codebooks, frames).
+    """The graph from audio, float32 (batch, 1, samples), to codes, int64 (batch, N, frames).
 
-    frames = ceil(samples / hop); zeros fill the last frame. Source: arXiv 2306.06546, section 3.
+    frames = ceil(samples / hop); zeros fill up the last frame. Source: arXiv 2306.06546, section 3.
     """
     graph = Graph("encoder")
     padded = _whole_frames(graph, "audio", model.config.hop)
@@ -32,9 +32,9 @@ def encoder_model(model: DAC, metadata: dict[str, str]) -> onnx.ModelProto:
 
 
 def decoder_model(model: DAC, metadata: dict[str, str]) -> onnx.ModelProto:
-    """Codes int64 (batch, codebooks, frames) -> audio float32 (batch, 1, samples).
+    """The graph from codes, int64 (batch, codebooks, frames), to audio, (batch, 1, samples).
 
-    codebooks: the first ones, from 1 to all; their number is free, like every length.
+    codebooks: the first ones, 1 to N of them; their number is free, like every length.
     samples = frames * hop, less what the "published" alignment leaves out (see ModelConfig).
     """
     graph = Graph("decoder")
@@ -48,7 +48,7 @@ def decoder_model(model: DAC, metadata: dict[str, str]) -> onnx.ModelProto:
 
 
 def _whole_frames(graph: Graph, audio: str, hop: int) -> str:
-    """Zeros after the last sample, up to a multiple of the hop."""
+    """Append zeros, up to a multiple of the hop."""
     n_samples = graph.add("Gather", graph.add("Shape", audio), graph.constant("third", [2]))
     missing = graph.add("Mod", graph.add("Neg", n_samples), graph.constant("hop", [hop]))
     missing = graph.checked(missing, n_samples, "audio_has_no_samples")
@@ -72,7 +72,7 @@ def _nearest(graph: Graph, stage: VectorQuantizer, residual: str, i: int) -> str
     projected = graph.layer(stage.in_proj, residual, f"stages.{i}.in_proj")
     vectors = graph.add("Transpose", projected, perm=[0, 2, 1])
     length = graph.add("ReduceL2", vectors, axes=[-1], keepdims=1)
-    # the least length that F.normalize divides by
+    # F.normalize divides by no less
     bound = graph.constant("least", np.array(1e-12, dtype=np.float32))
     units = graph.add("Div", vectors, graph.add("Max", length, bound))
     entries = graph.constant(f"stages.{i}.directions", F.normalize(stage.codebook.weight).T)
@@ -80,7 +80,7 @@ def _nearest(graph: Graph, stage: VectorQuantizer, residual: str, i: int) -> str
 
 
 def _part(graph: Graph, stage: VectorQuantizer, codes: str, i: int) -> str:
-    """Codes (B, T) -> what the stage makes of the latents (B, D, T)."""
+    """Codes (B, T) -> this stage's part of the latents (B, D, T)."""
     table = graph.constant(f"stages.{i}.codebook", stage.codebook.weight)
     entries = graph.add("Transpose", graph.add("Gather", table, codes), perm=[0, 2, 1])
     return graph.layer(stage.out_proj, entries, f"stages.{i}.out_proj")
@@ -89,8 +89,8 @@ def _part(graph: Graph, stage: VectorQuantizer, codes: str, i: int) -> str:
 def _decode(graph: Graph, quantizer: ResidualQuantizer, codes: str) -> str:
     """Codes (B, n, T) of the first n codebooks -> latents (B, D, T), summed in float64.
 
-    All stages at once, so that n is free: one product with the first n projections, one below
-    the other, adds up the stages.
+    All stages are computed together, so that n is free: a product with the first n projections,
+    stacked below each other, adds up the stages.
     """
     stages = quantizer.stages
     shape = graph.add("Shape", codes)
@@ -101,7 +101,7 @@ def _decode(graph: Graph, quantizer: ResidualQuantizer, codes: str) -> str:
     last = graph.constant("last", [-1])
     places = [graph.add("Unsqueeze", index, last) for index in (which, codes)]
     tables = graph.constant("codebooks", np.stack([_wide(s.codebook.weight) for s in stages]))
-    # of a stage and a code, not of a row of all codebooks: no code reaches into the next codebook
+    # indexed by stage and code, so that no code out of range reads from the next codebook
     entries = graph.add("GatherND", tables, graph.add("Concat", *places, axis=-1))  # (B, n, T, d)
     flat = graph.constant("flat", [0, 0, -1])
     beside = graph.add("Transpose", entries, perm=[0, 2, 1, 3])
@@ -116,7 +116,7 @@ def _decode(graph: Graph, quantizer: ResidualQuantizer, codes: str) -> str:
 
 
 def _bias(graph: Graph, stages: Sequence[VectorQuantizer], n: str) -> str:
-    """What the first n projections add, (1, D)."""
+    """The sum of the biases of the first n projections, float64 (1, D)."""
     biases = [
         np.zeros(len(s.out_proj.weight)) if s.out_proj.bias is None else _wide(s.out_proj.bias)
         for s in stages
@@ -126,7 +126,7 @@ def _bias(graph: Graph, stages: Sequence[VectorQuantizer], n: str) -> str:
 
 
 def _first(graph: Graph, table: str, n: str) -> str:
-    """The first n rows of a table."""
+    """The first n rows of a table. n: int64 (1,)."""
     return graph.add("Slice", table, graph.constant("start", [0]), n)
 
 

@@ -1,4 +1,4 @@
-"""Whether ONNX files compute what torch does, on short and long noise."""
+"""Checks that ONNX files compute what torch does, on short and long noise."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from audiocodec.codec import Codec
 from audiocodec.errors import ModelError
 
-AUDIO_TOLERANCE = 2e-4  # of full scale; random networks amplify the rounding of either side
-ANGLE_TOLERANCE = 1e-4  # of the cosine: how far from the best entry rounding may lead
-LONG_FRAMES = 40  # beyond the networks' context on both sides
+AUDIO_TOLERANCE = 2e-4  # of full scale; random networks amplify the rounding on both sides
+ANGLE_TOLERANCE = 1e-4  # in the cosine: how much worse than the best an entry may be
+LONG_FRAMES = 40  # more than the networks' context on both sides
 
 
 class Agreement(NamedTuple):
-    """How far onnxruntime and torch went the same way."""
+    """How well onnxruntime agrees with torch."""
 
     n_codes: int  # that were compared
     equal_codes: float  # share of them, 0 to 1
@@ -32,10 +32,10 @@ class Agreement(NamedTuple):
 
 
 def verified(codec: Codec, encoder: Path, decoder: Path) -> Agreement:
-    """Compare on lengths around one frame and on many frames; raises ModelError if they differ.
+    """Compare on lengths around one frame and on many frames. Raises ModelError if they differ.
 
-    The last bits of a latent depend on the order of the additions, so an entry as near as the
-    best one may be chosen: such a code is right, though not equal. All others are errors.
+    The last bits of a latent depend on the order of additions. A different code is accepted if its
+    entry is as near as the best one up to that rounding, and only then.
     """
     to_codes, to_audio = _session(encoder), _session(decoder)
     equal, errors = [], []
@@ -46,7 +46,7 @@ def verified(codec: Codec, encoder: Path, decoder: Path) -> Agreement:
         if codes.shape != expected.shape or not are_nearest(codec, audio, codes):
             raise ModelError(
                 f"{encoder.name} of {codec.name} gives other codes than torch for {n_samples} "
-                "samples; it was not kept, please report this"
+                "samples and was not kept; please report this"
             )
         equal.append(codes == expected)
         for n in {1, codec.n_codebooks}:
@@ -58,21 +58,21 @@ def verified(codec: Codec, encoder: Path, decoder: Path) -> Agreement:
     if not max(errors) <= AUDIO_TOLERANCE:
         raise ModelError(
             f"{decoder.name} of {codec.name} differs from torch by {max(errors):.1e} of full "
-            "scale; it was not kept, please report this"
+            "scale and was not kept; please report this"
         )
     joined = np.concatenate([part.ravel() for part in equal])
     return Agreement(joined.size, float(joined.mean()), max(errors))
 
 
 def _sizes(hop: int) -> list[tuple[int, int]]:
-    """(samples, batch)"""
+    """Pairs of (samples, batch)."""
     return [(1, 1), (max(1, hop - 1), 3), (hop, 1), (hop + 1, 1), (LONG_FRAMES * hop + 1, 2)]
 
 
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3  # errors only
     return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
@@ -87,7 +87,7 @@ def _noise(batch: int, n_samples: int) -> np.ndarray:
 
 @torch.no_grad()
 def are_nearest(codec: Codec, audio: np.ndarray, codes: np.ndarray) -> bool:
-    """Whether each code is a nearest entry to what the codes before it left over, but for rounding.
+    """Whether each code's entry is nearest to the residual, up to rounding.
 
     audio: float32 (batch, 1, n_samples); codes: int64 (batch, n_codebooks, frames).
     """
@@ -103,10 +103,10 @@ def are_nearest(codec: Codec, audio: np.ndarray, codes: np.ndarray) -> bool:
 
 
 def _cosines(projected: Tensor, entries: Tensor) -> Tensor:
-    """(B, d, T), (K, d) -> (B, T, K)"""
+    """Cosines between vectors (B, d, T) and entries (K, d): (B, T, K)."""
     return F.normalize(projected.transpose(1, 2), dim=-1) @ F.normalize(entries).T
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """Infinite for another shape; NaN where there is one."""
+    """The greatest difference; infinite for different shapes, NaN if there is any NaN."""
     return float(np.abs(ours - theirs).max()) if ours.shape == theirs.shape else float("inf")

@@ -1,4 +1,4 @@
-"""The model card that travels with saved weights."""
+"""The model card saved beside the weights."""
 
 from audiocodec.model.config import ModelConfig
 
@@ -30,11 +30,11 @@ codec.compress("speech.wav", "speech.dac")
 codec.decompress("speech.dac", "decoded.wav")
 ```
 
-Add here what it was trained on, under which licence it may be used, and how well it does on audio
+Add here what it was trained on, under which licence it may be used, and how it performs on audio
 that it was not trained on.
 """
 
 
 def model_card(config: ModelConfig, name: str, fingerprint: str) -> str:
-    """README.md of a saved model, with what can be known from its configuration."""
+    """The text of README.md for a saved model, as far as its configuration tells."""
     return _CARD.format(name=name, c=config, fingerprint=fingerprint)

@@ -1,4 +1,4 @@
-"""Fetches a model from the Hugging Face Hub, or from its cache where the hub cannot be reached."""
+"""Downloads a model from the Hugging Face Hub, or finds it in the cache if there is no network."""
 
 import logging
 import re
@@ -19,7 +19,7 @@ from audiocodec.weights.sources import (
     shard_names,
 )
 
-TIMEOUT_S = 5.0  # until the hub counts as out of reach; HF_HUB_ETAG_TIMEOUT sets another
+TIMEOUT_S = 5.0  # for an answer from the hub, unless HF_HUB_ETAG_TIMEOUT is set
 COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -27,23 +27,23 @@ class HubOptions(TypedDict, total=False):
     """How to reach the hub, as huggingface_hub takes it."""
 
     token: str | bool | None
-    """An access token; True for the stored one, False for none."""
+    """An access token, True for the stored one, or False for none."""
     cache_dir: str | Path | None
-    """The folder of the cache, instead of huggingface_hub's."""
+    """The cache folder, instead of huggingface_hub's default."""
     local_files_only: bool
-    """Take what the cache has and do not ask the hub."""
+    """Use the cache only and do not contact the hub."""
 
 
 def fetch(hub_id: str, revision: str | None, options: HubOptions) -> Path:
-    """The folder in the hub's cache that holds a model, all its files of one commit.
+    """Download a model and return its folder in the cache, with all files of one commit.
 
-    The hub is asked once; where it does not answer soon, the cache decides. Raises ModelError.
+    If the hub does not answer within the timeout, what the cache has is used. Raises ModelError.
     """
     asked, where = options, f"{hub_id} at revision {revision}" if revision else hub_id
     from_cache: HubOptions = {**options, "local_files_only": True}
     with quiet_hub():
         try:
-            if revision and COMMIT.fullmatch(revision):  # never changes: no need to ask
+            if revision and COMMIT.fullmatch(revision):  # a commit never changes: the cache will do
                 with suppress(FileNotFoundError):
                     return _downloaded(hub_id, revision, from_cache)
             if options.get("local_files_only") or not _is_reachable(hub_id, revision, options):
@@ -53,16 +53,16 @@ def fetch(hub_id: str, revision: str | None, options: HubOptions) -> Path:
             raise ModelError(f"{where}: {error}") from error
         except FileNotFoundError as error:
             raise ModelError(f"{where}: {_not_cached(hub_id, revision, asked)}") from error
-        except Exception as error:  # of whatever library the hub's own uses for HTTP
+        except Exception as error:  # any, since huggingface_hub's HTTP library varies
             raise ModelError(
-                f"{where}: cannot be had from the hub: {type(error).__name__}: {one_line(error)}; "
-                "check the name and the revision, and for a private or gated repository run "
+                f"{where}: cannot be downloaded: {type(error).__name__}: {one_line(error)}; check "
+                " the name and the revision, and for a private or gated repository run "
                 "`hf auth login`"
             ) from error
 
 
 def _is_reachable(hub_id: str, revision: str | None, options: HubOptions) -> bool:
-    """Whether the hub answers, be it with a refusal. Asked once: a download tries for 23 s."""
+    """Whether the hub answers, even with a refusal. A download would retry for 23 s."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
@@ -75,17 +75,20 @@ def _is_reachable(hub_id: str, revision: str | None, options: HubOptions) -> boo
         return error.response is not None and error.response.status_code < 500
     except LocalTokenNotFoundError:
         raise
-    except Exception:  # of whatever library the hub's own uses for HTTP
+    except Exception:  # any, since huggingface_hub's HTTP library varies
         return False
     return True
 
 
 def _downloaded(hub_id: str, revision: str | None, options: HubOptions) -> Path:
-    """Download what the cache lacks. Raises ModelError, FileNotFoundError if only it is asked."""
+    """Download the files that the cache lacks.
+
+    Raises ModelError, or with local_files_only FileNotFoundError.
+    """
     config = _file(hub_id, CONFIG_FILE, revision, options)
     if config is None:
         raise _lacks(CONFIG_FILE, options)
-    # all files from one commit, even if the branch moves in between
+    # all files from one commit, even if the branch moves meanwhile
     get = partial(_file, hub_id, revision=config.parent.name, options=options)
     for name in WEIGHTS_FILES:
         if get(name) is not None:
@@ -99,7 +102,7 @@ def _downloaded(hub_id: str, revision: str | None, options: HubOptions) -> Path:
 
 
 def _file(hub_id: str, name: str, revision: str | None, options: HubOptions) -> Path | None:
-    """A file in the cache; None where the repository has none, or the cache if only it is asked."""
+    """A file in the cache. None if the repository lacks it, or with local_files_only the cache."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
@@ -107,7 +110,7 @@ def _file(hub_id: str, name: str, revision: str | None, options: HubOptions) -> 
         return Path(hf_hub_download(hub_id, name, revision=revision, **options))
     except EntryNotFoundError as error:
         if isinstance(error, FileNotFoundError) and not options.get("local_files_only"):
-            raise  # the hub answered a moment ago, and does not any more
+            raise  # the hub answered before, but does not any more
         return None
 
 
@@ -127,7 +130,7 @@ def _not_cached(hub_id: str, revision: str | None, options: HubOptions) -> str:
     )
     part = "only a part of it is in the cache" if cached else "it is not in the cache"
     if options.get("local_files_only"):
-        return f"{part}, and local_files_only=True keeps from asking the hub"
+        return f"{part}, and local_files_only=True forbids to contact the hub"
     return (
         f"{part} and the hub cannot be reached (no network, or HF_HUB_OFFLINE is set); connect "
         f"once, give a folder on disk, or use the built-in {DEFAULT_MODEL}"
@@ -136,7 +139,7 @@ def _not_cached(hub_id: str, revision: str | None, options: HubOptions) -> str:
 
 @contextmanager
 def quiet_hub() -> Iterator[None]:
-    """Keep the hub's warnings of this thread back, unless its user asked for more than those."""
+    """Hide huggingface_hub's warnings in this thread, unless its log level is below warning."""
     thread, logger = threading.get_ident(), logging.getLogger("huggingface_hub")
 
     def is_wanted(record: logging.LogRecord) -> bool:

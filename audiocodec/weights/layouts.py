@@ -1,11 +1,11 @@
-"""Three layouts of the same parameters, made into one: our names, weight norm folded.
+"""Converts three layouts of the same parameters to ours, with weight norm folded.
 
 published      descript-audio-codec: numbered blocks, weight-normalized
 transformers   DacModel's names, folded (or parametrized, if weight norm was applied again)
 ours           the names of audiocodec.model
 
-Each may stand under a prefix: a wrapper's (`model.`, `module.`), a composite model's
-(`audio_encoder.`). Parameters are looked at before they are read.
+Names may have a prefix, from a wrapper (`model.`, `module.`) or a composite model
+(`audio_encoder.`). Names, shapes and types are checked before any parameter is read.
 """
 
 import re
@@ -19,7 +19,7 @@ from audiocodec.errors import ModelError, quoted
 from audiocodec.model.config import ModelConfig
 
 UNIT_PARTS = ("snake1", "conv1", "snake2", "conv2")
-WEIGHT_NORM = {  # how a magnitude and a direction are called
+WEIGHT_NORM = {  # name of the magnitude: name of the direction
     "weight_g": "weight_v",
     "parametrizations.weight.original0": "parametrizations.weight.original1",
 }
@@ -30,7 +30,7 @@ OUR_CODEBOOK = "quantizer.stages.0.codebook.weight"
 THEIR_CODEBOOK = "quantizer.quantizers.0.codebook.weight"  # published, and in transformers
 FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
 
-# our setting: what it is called in published files, in transformers, by Parler-TTS
+# our setting: its names in published files, transformers and Parler-TTS
 SETTINGS = {
     "sample_rate": ("sample_rate", "sampling_rate"),
     "encoder_dim": ("encoder_dim", "encoder_hidden_size"),
@@ -42,11 +42,11 @@ SETTINGS = {
     "codebook_size": ("codebook_size",),
     "codebook_dim": ("codebook_dim",),
 }
-DAC_MODEL_RATE = 16000  # of a DacModel whose configuration does not say; published ones: 44100
+DAC_MODEL_RATE = 16000  # default sample rate of transformers' DacModel
 
 
 class StoredParameter(Protocol):
-    """A parameter in a file, not read yet."""
+    """A parameter in a file that has not been read yet."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -57,19 +57,20 @@ class StoredParameter(Protocol):
         """As the file declares it."""
 
     def read(self) -> Tensor:
-        """Read it. Raises ModelError where the file holds less than it declares."""
+        """Read the tensor. Raises ModelError if the file holds less than it declares."""
 
 
 def describes_codec(values: Mapping[str, Any]) -> bool:
-    """Whether there are the settings that tell a codec of this architecture from others."""
+    """Whether the values have the settings that only a codec of this architecture has."""
     needed = SETTINGS["sample_rate"], SETTINGS["n_codebooks"]
     return all(any(name in values for name in names) for names in needed)
 
 
 def translated_config(values: Mapping[str, Any]) -> ModelConfig:
-    """Configuration from the settings of published files, transformers or Parler-TTS.
+    """Our configuration from the settings of published files, transformers or Parler-TTS.
 
-    Settings that the networks do not need are left out, as is hop_length, which is often wrong.
+    Settings that the networks do not need are ignored, also hop_length, which is often wrong.
+    Raises ModelError for settings that are out of bounds or do not fit together.
     """
     given = {name: value for name, value in values.items() if value is not None}
     known = {
@@ -82,7 +83,7 @@ def translated_config(values: Mapping[str, Any]) -> ModelConfig:
 
 
 def _one_width(codebook_dim: Any) -> Any:
-    """A list with a width for each codebook, if they agree, is one width."""
+    """One width from a list with a width for each codebook. Raises ModelError if they differ."""
     if not isinstance(codebook_dim, list | tuple) or not codebook_dim:
         return codebook_dim
     if any(width != codebook_dim[0] for width in codebook_dim):
@@ -91,16 +92,16 @@ def _one_width(codebook_dim: Any) -> Any:
 
 
 def codec_prefix(names: Mapping[str, object]) -> str:
-    """What stands before the names of a codec's parameters, "" if nothing does.
+    """The prefix of the codec's parameter names, "" if there is none.
 
-    Raises ModelError where there is no codec of this architecture, or several.
+    Raises ModelError if there is no codec of this architecture, or several.
     """
     anchors = OUR_CODEBOOK, THEIR_CODEBOOK
     found = {key.removesuffix(end) for key in names for end in anchors if key.endswith(end)}
     prefixes = sorted(prefix for prefix in found if not prefix or prefix.endswith("."))
     if not prefixes:
         raise ModelError(
-            f"no Descript Audio Codec is in it: {THEIR_CODEBOOK} is missing among "
+            f"it holds no Descript Audio Codec: {THEIR_CODEBOOK} is missing among its "
             f"{len(names)} parameters"
         )
     if len(prefixes) > 1:
@@ -121,12 +122,12 @@ def transformers_names(config: ModelConfig) -> dict[str, str]:
 
 
 def is_ours(state: Mapping[str, object]) -> bool:
-    """Whether parameters, without prefix, have our names."""
+    """Whether the parameters, without prefix, have our names."""
     return OUR_CODEBOOK in state
 
 
 def is_transformers(state: Mapping[str, object]) -> bool:
-    """Whether parameters, without prefix, have the names of transformers' DacModel."""
+    """Whether the parameters, without prefix, have the names of transformers' DacModel."""
     return any(key.startswith("encoder.conv1.") for key in state)
 
 
@@ -141,13 +142,13 @@ def renamed(
     for key, tensor in state.items():
         match = _PARAMETER.fullmatch(key)
         if match is None or match[1] not in names:
-            raise ModelError(f"a parameter that this architecture does not have: {quoted(key)}")
+            raise ModelError(f"it has a parameter that this architecture lacks: {quoted(key)}")
         result[f"{names[match[1]]}.{match[2]}"] = tensor
     return result
 
 
 def _modules(config: ModelConfig) -> Iterator[tuple[str, str, str]]:
-    """Every module that holds parameters: its name here, published, and in transformers."""
+    """Every module with parameters: our name, the published one, and that of transformers."""
     yield from _ends("encoder", "block", len(config.encoder_strides))
     for i in range(len(config.encoder_strides)):
         stage = f"encoder.stages.{i}", f"encoder.block.{i + 1}.block", f"encoder.block.{i}"
@@ -187,23 +188,24 @@ def _units(
 def assembled(
     state: Mapping[str, StoredParameter], expected: Mapping[str, torch.Size]
 ) -> dict[str, Tensor]:
-    """The parameters that a model has, in float32, weight norm folded.
+    """Read the parameters of a model, in float32, with weight norm folded.
 
-    Names, shapes and types are checked before anything is read. Raises ModelError for a parameter
-    that is missing, too many, of another shape or type, larger than what is stored, or not finite.
+    expected: name and shape of each. Names, shapes and types are checked before anything is read.
+    Raises ModelError for a parameter that is missing, superfluous, of another shape or type, larger
+    than what is stored, or not finite.
     """
     parts = {name: _parts(name, state) for name in expected}
     if missing := sorted(name for name, keys in parts.items() if not keys):
-        raise ModelError(f"{len(missing)} parameters are missing, {quoted(missing[0])} among them")
+        raise ModelError(f"{len(missing)} parameters are missing, among them {quoted(missing[0])}")
     if extra := sorted(state.keys() - {key for keys in parts.values() for key in keys}):
-        raise ModelError(f"{len(extra)} parameters too many, {quoted(extra[0])} among them")
+        raise ModelError(f"it has {len(extra)} parameters too many, among them {quoted(extra[0])}")
     for name, shape in expected.items():
         _check_declared([state[key] for key in parts[name]], name, tuple(shape))
     return {name: _read([state[key] for key in keys], name) for name, keys in parts.items()}
 
 
 def _parts(name: str, state: Mapping[str, StoredParameter]) -> tuple[str, ...]:
-    """Keys of what a parameter is made of: itself, or (magnitude, direction)."""
+    """The stored keys of a parameter: its own, or (magnitude, direction); () if it is missing."""
     if name in state:
         return (name,)
     module = name.removesuffix("weight")
@@ -235,9 +237,10 @@ def _read(parts: list[StoredParameter], name: str) -> Tensor:
 
 
 def folded(magnitude: Tensor, direction: Tensor) -> Tensor:
-    """Weight norm folded: w = g v / |v|, the norm over all but the first dimension.
+    """Fold weight norm: w = g v / |v|, the norm over all dimensions but the first.
 
-    In float64 on the CPU, so that the result does not depend on the machine.
+    magnitude: (n, 1, ...). direction: (n, ...). Returns float32 shaped like direction, computed in
+    float64 on the CPU, so that it does not depend on the machine.
     """
     v = direction.double()
     norm = v.flatten(1).norm(dim=1).view(-1, *[1] * (v.dim() - 1))

@@ -1,6 +1,6 @@
-"""Reads pickles as data, with the few instructions that plain containers and values need.
+"""Reads pickles as data, with only the instructions that plain containers and values need.
 
-Nothing is imported, and nothing is called but the functions given, so a pickle cannot execute
+Nothing is imported, and only the given functions are called, so a pickle cannot execute
 anything. Every instruction takes little time and memory, and their number is bounded.
 """
 
@@ -20,15 +20,16 @@ N_ITEMS = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3, "APPEND": 1, "SETITEM": 2, "RE
 
 @dataclass(frozen=True)
 class Name:
-    """What a pickle calls by module and name; nothing but the text of it is looked at."""
+    """A global that a pickle names by module and name; only its text is used."""
 
     text: str
 
 
 class PlainUnpickler:
-    """Reads pickles from a file object in memory, each load() the next.
+    """Reads pickles from a file object in memory, one after the other with load().
 
-    functions: what they may call, by full name. persistent: makes what a persistent id stands for.
+    functions: those that a pickle may call, by full name. persistent: returns the object of a
+    persistent id.
     """
 
     def __init__(
@@ -41,7 +42,10 @@ class PlainUnpickler:
         self.n_instructions = 0
 
     def load(self) -> Any:
-        """Raises ModelError for what is not allowed, any error for a malformed pickle."""
+        """Read the next pickle.
+
+        Raises ModelError for what is not allowed, and any error for a malformed pickle.
+        """
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
@@ -88,12 +92,12 @@ class PlainUnpickler:
             case "BINPERSID":
                 stack.append(self.persistent(stack.pop()))
             case "BUILD":
-                stack.pop()  # attributes, as the _metadata of a state_dict: not needed
+                stack.pop()  # attributes, such as the _metadata of a state_dict, are not needed
             case _:
                 raise ModelError(f"its pickle uses {name}, which plain values do not need")
 
     def _popped(self, name: str) -> list[Any]:
-        """What an instruction takes: some items, or all above the last mark."""
+        """Pop the items that an instruction takes: a fixed number, or all above the last mark."""
         start = len(self.stack) - N_ITEMS[name] if name in N_ITEMS else self.marks.pop()
         items = self.stack[start:]
         del self.stack[start:]
@@ -116,7 +120,7 @@ def _checked(value: Any, kind: type) -> Any:
 
 
 def _key(value: Any) -> Any:
-    """A key of a dict: text or a small integer; others may take very long to hash."""
+    """Check the key of a dict: text or a small integer; others may take very long to hash."""
     if not isinstance(value, str | int) or (isinstance(value, int) and abs(value) > MAX_INT_KEY):
         raise ModelError(f"its pickle has a dict with the key {quoted(value)}")
     return value

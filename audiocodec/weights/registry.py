@@ -1,6 +1,6 @@
-"""The models that have a name here.
+"""The models that can be loaded by a short name.
 
-Configurations are those of the published training recipes; a loaded file's own always wins.
+Their configurations are from the published training recipes; that of a loaded file has precedence.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ DEFAULT_MODEL = "tiny_44khz"
 
 @dataclass(frozen=True)
 class KnownModel:
-    """A model by name; `hub_id` is where it is fetched from, `url` where a person finds it."""
+    """A model with a name. hub_id: its hub repository. url: where to download it by hand."""
 
     name: str
     config: ModelConfig

@@ -1,4 +1,4 @@
-"""From a name, a hub id, a folder or a file to files on this disk."""
+"""Finds the files of a model by its name, hub repository, folder or file."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 @dataclass(frozen=True)
 class Located:
-    """A model on this disk, and the name under which anyone can load it again, if it has one."""
+    """A model on this disk. name: under which it can be loaded on any machine, None for a path."""
 
     path: Path
     name: str | None
@@ -26,11 +26,11 @@ def resolve(
     revision: str | None = None,
     options: HubOptions | None = None,
 ) -> Located:
-    """Find a model: what exists on disk first, then built-in and known names, then the hub.
+    """Find a model: a known name, else a path that exists, else a hub repository.
 
     revision: a branch, tag or commit of the hub repository. options: how to reach the hub.
-    Raises ModelError that says what was tried and what to do, ArgumentError for a revision of what
-    is not on the hub.
+    Raises ModelError, which says what was tried and what to do, and ArgumentError for a revision of
+    a model that is not on the hub.
     """
     given = os.fspath(name_or_path)
     path = Path(given)

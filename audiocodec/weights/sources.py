@@ -1,7 +1,7 @@
-"""Finds the files of a model and opens them, whatever their layout; tensors are read later.
+"""Finds and opens the files of a model in any supported layout; tensors are read later.
 
-config.json beside model.safetensors or pytorch_model.bin, whole or in shards with an index
-weights.pth of the published package, alone or in the folder of a training run
+These are config.json beside model.safetensors or pytorch_model.bin, whole or in shards with an
+index, and weights.pth of the published package, alone or in the folder of a training run.
 """
 
 import json
@@ -28,7 +28,7 @@ FORMAT, TRAINING_FORMAT = "audiocodec", "audiocodec-training"
 RUN_FILES = ("weights.pth", "dac/weights.pth", "best/dac/weights.pth", "latest/dac/weights.pth")
 MODEL_TYPES = ("dac", "dac_on_the_hub")  # transformers and Parler-TTS
 MAX_CONFIG_BYTES = 2**20
-MAX_NAME = 200  # characters; files that the model makes carry it
+MAX_NAME = 200  # characters; the model's .dac files contain it
 MAX_INDEX_BYTES, MAX_HEADER_BYTES = 2**21, 2**22  # about 100 for a tensor
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16,
@@ -41,7 +41,7 @@ State = Mapping[str, layouts.StoredParameter]
 
 @dataclass(frozen=True)
 class Source:
-    """A model in files: configuration, parameters under our names, its own name if it has one."""
+    """A model in files. state: parameters by our names. name: the one stored with it, if any."""
 
     config: ModelConfig
     state: State
@@ -49,11 +49,11 @@ class Source:
 
 
 def open_source(path: Path) -> Source:
-    """Open a model: a folder, or one of the files in it.
+    """Open a model by its folder or one of its files.
 
     Raises ModelError, without the path, for anything that is not a model of this architecture.
     """
-    if path.suffix == ".json" and path.is_file():  # what lies beside it is meant
+    if path.suffix == ".json" and path.is_file():  # the weights are beside it
         path = path.parent
     if path.is_dir():
         return _open_folder(path)
@@ -63,9 +63,9 @@ def open_source(path: Path) -> Source:
 
 
 def shard_names(index: Mapping[str, Any]) -> list[str]:
-    """The files that hold the codec, of an index of shards. Raises ModelError.
+    """The shards that hold the codec, from an index; a composite model has others.
 
-    A composite model may have many more.
+    Raises ModelError for an index that does not name files of the same folder.
     """
     places = index.get("weight_map")
     if not isinstance(places, dict) or not all(map(_is_file_name, places.values())):
@@ -75,7 +75,7 @@ def shard_names(index: Mapping[str, Any]) -> list[str]:
 
 
 def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
-    """An object in a JSON file of bounded size. Raises ModelError, naming the file's last part."""
+    """Read a JSON object from a file of bounded size. Raises ModelError with the file's name."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ModelError(f"{path.name} is not an ordinary file")
@@ -85,11 +85,11 @@ def read_json(path: Path, max_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any]:
             raise ModelError(f"{path.name} is larger than {max_bytes} bytes")
         values = json.loads(content.decode())
     except FileNotFoundError as error:
-        raise ModelError(f"no {path.name} there; a model is a folder with one") from error
+        raise ModelError(f"no {path.name} there; a model folder has one") from error
     except (OSError, ValueError, RecursionError) as error:
         raise ModelError(f"{path.name} cannot be read: {one_line(error)}") from error
     if not isinstance(values, dict):
-        raise ModelError(f"{path.name} does not hold an object")
+        raise ModelError(f"{path.name} does not hold a JSON object")
     return values
 
 
@@ -102,7 +102,7 @@ def _open_folder(folder: Path) -> Source:
         for name in RUN_FILES:
             if (folder / name).is_file():
                 return _open_torch_file(folder / name)
-        raise ModelError(f"no {CONFIG_FILE} there; a model is a folder with one{_hint(folder)}")
+        raise ModelError(f"no {CONFIG_FILE} there; a model folder has one{_hint(folder)}")
     values = read_json(folder / CONFIG_FILE)
     for name in WEIGHTS_FILES:
         if (folder / name).exists():
@@ -115,7 +115,7 @@ def _open_folder(folder: Path) -> Source:
 
 
 def _hint(folder: Path) -> str:
-    """What to give instead of a folder, if it holds something like it."""
+    """A hint at what to give instead of this folder, or ""."""
     if (folder / "model" / CONFIG_FILE).is_file():
         return "; give its folder `model`"
     names = sorted(entry.name for entry in os.scandir(folder) if entry.is_file())
@@ -124,12 +124,14 @@ def _hint(folder: Path) -> str:
 
 
 def _open_torch_file(path: Path) -> Source:
-    """Published: {"state_dict", "metadata": {"kwargs"}}; others need a config.json beside them."""
+    """Open {"state_dict", "metadata": {"kwargs"}}, as published, or a file beside a config.json."""
     content = read_torch_file(path)
     if not isinstance(content, dict):
-        raise ModelError("has no state_dict and metadata of the published layout")
+        raise ModelError("it has no state_dict and metadata as published files do")
     if str(content.get("format")).startswith(TRAINING_FORMAT):
-        raise ModelError("is a checkpoint of audiocodec train; give the folder `model` beside it")
+        raise ModelError(
+            "it is a checkpoint of audiocodec train; give the folder `model` beside it"
+        )
     metadata = content.get("metadata")
     kwargs = metadata.get("kwargs") if isinstance(metadata, dict) else None
     state = _state(content)
@@ -137,7 +139,7 @@ def _open_torch_file(path: Path) -> Source:
         return _described(kwargs, state)
     if not path.with_name(CONFIG_FILE).exists():
         raise ModelError(
-            "has no metadata with the settings of its networks; give a weights.pth as the "
+            "it has no metadata with the settings of its networks; give a weights.pth as the "
             f"published package saves it, or put the {CONFIG_FILE} of the model beside it"
         )
     return _described(read_json(path.with_name(CONFIG_FILE)), state)
@@ -153,13 +155,13 @@ def _tensors(path: Path) -> State:
 
 
 def _state(content: Any) -> State:
-    """Parameters of a file of torch.save: the content itself, or its state_dict."""
+    """The parameters in a torch.save file: its content itself, or the state_dict in it."""
     state = content.get("state_dict", content) if isinstance(content, dict) else None
     if not isinstance(state, dict):
-        raise ModelError("has no state_dict of parameters")
+        raise ModelError("it has no state_dict of parameters")
     for key, value in state.items():
         if not isinstance(key, str) or not isinstance(value, StoredTensor):
-            raise ModelError(f"has no state_dict of parameters: {quoted(key)} is none")
+            raise ModelError(f"it has no state_dict of parameters: {quoted(key)} is not one")
     return state
 
 
@@ -179,7 +181,7 @@ class _SafeTensor:
 
 
 def _safetensors(path: Path) -> State:
-    """Parameters of a safetensors file, whose header is checked to be of a usual size first."""
+    """The parameters in a safetensors file; checks first that its header is not too large."""
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             raise ModelError(f"{path.name} is not an ordinary file")
@@ -201,12 +203,12 @@ def _safetensors(path: Path) -> State:
 
 def _dtype(name: str) -> torch.dtype:
     if name not in DTYPES:
-        raise ModelError(f"has a parameter of the type {quoted(name)}, which is not read")
+        raise ModelError(f"it has a parameter of type {quoted(name)}, which is not supported")
     return DTYPES[name]
 
 
 def _described(values: Mapping[str, Any], state: State) -> Source:
-    """Put settings and parameters together, whatever prefix the parameters have."""
+    """Make a Source of settings and parameters, which may have a prefix."""
     is_own = values.get("format") == FORMAT
     settings = _own_settings(values) if is_own else _codec_settings(values)
     config = ModelConfig.from_dict(settings) if is_own else layouts.translated_config(settings)
@@ -224,7 +226,7 @@ def _own_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _codec_settings(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings themselves, or those of the codec in the configuration of a composite model."""
+    """The codec's settings: the values themselves, or a part of a composite configuration."""
     inner = [value for value in values.values() if isinstance(value, dict)]
     for settings in (values, *inner):
         if settings.get("model_type") in MODEL_TYPES or layouts.describes_codec(settings):

@@ -1,4 +1,4 @@
-"""Reads a model from a folder or a file, whatever its layout, and writes our own."""
+"""Reads a model in any supported layout, and writes it in ours."""
 
 import json
 from dataclasses import replace
@@ -19,12 +19,12 @@ CARD_FILE = "README.md"
 
 
 def load_model(path: Path, alignment: str | None = None) -> tuple[DAC, str | None]:
-    """Read a model: a folder, or a file in any of the layouts (see weights.sources).
+    """Read a model from a folder or a file in any of the layouts (see weights.sources).
 
-    alignment overrides that of the configuration (see ModelConfig).
-    Returns the model, in float32 on the CPU, and the name it carries, if any.
-    Raises ModelError, naming the file, for anything that is not a model of this architecture,
-    ArgumentError for another alignment than there are.
+    alignment: overrides that of the configuration (see ModelConfig).
+    Returns the model, in float32 on the CPU, and the name stored with it, if any.
+    Raises ModelError, with the path, for anything that is not a model of this architecture,
+    ArgumentError for an unknown alignment.
     """
     if alignment not in (None, *ALIGNMENTS):
         raise ArgumentError(f"alignment {quoted(alignment)} is none of {', '.join(ALIGNMENTS)}")
@@ -42,9 +42,9 @@ def save_model(
 ) -> None:
     """Write config.json and model.safetensors in our own layout; float16 if `half`.
 
-    card: text of a README.md beside them. The folder is made where it is missing. A model that is
-    in it is replaced, as in the libraries for the hub; other files in it stay.
-    Raises OutputError where the folder or a file cannot be written.
+    card: the text of README.md. The folder is made if it is missing. A model in it is replaced, as
+    other libraries for the hub do; other files in it stay.
+    Raises OutputError if the folder or a file cannot be written.
     """
     dtype = torch.float16 if half else torch.float32
     state = {k: v.detach().to("cpu", dtype).contiguous() for k, v in model.state_dict().items()}
@@ -61,7 +61,7 @@ def save_model(
 
 
 def _built(config: ModelConfig, state: State) -> DAC:
-    with torch.device("meta"):  # takes no memory, whatever the configuration claims
+    with torch.device("meta"):  # takes no memory, even for a huge configuration
         model = DAC(config)
     expected = {name: tensor.shape for name, tensor in model.state_dict().items()}
     model.load_state_dict(assembled(state, expected), assign=True)

@@ -1,8 +1,8 @@
-"""Reads files of torch.save as data: nothing is executed, and no size is believed.
+"""Reads files of torch.save as data: nothing is executed, and every declared size is checked.
 
-Both formats: the zip archive of today, and the row of pickles from before torch 1.6. Tensors stay
-on disk until they are asked for, and all together may take as many bytes as the file has: whoever
-wrote an honest file had each of them in memory once.
+Reads both formats: the zip archive, and the series of pickles from before torch 1.6. Tensors stay
+on disk until they are read. All that are read together may not exceed the size of the file, since
+an honest file stores each of them once.
 """
 
 import io
@@ -22,8 +22,8 @@ from torch import Tensor
 from audiocodec.errors import ModelError, one_line, quoted
 from audiocodec.weights.plain_pickle import Name, PlainUnpickler
 
-MAX_PICKLE_BYTES = 2**23  # torch writes about 300 for a tensor
-MAX_DIRECTORY_BYTES = 2**22  # of a zip archive, about 100 for a tensor
+MAX_PICKLE_BYTES = 2**23  # torch writes about 300 per tensor
+MAX_DIRECTORY_BYTES = 2**22  # of a zip archive; about 100 per tensor
 MAX_DIMENSIONS = 64  # as in torch
 ZIP_MAGIC = b"PK\3\4"
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -39,23 +39,23 @@ DTYPES = {
 
 
 class _File:
-    """A file of which parts are read when they are needed, and how much may still be read."""
+    """A file whose parts are read when needed; limits how many bytes of tensors are read."""
 
     def __init__(self, path: Path) -> None:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise ModelError("it is not an ordinary file; weights are read in any order")
+            raise ModelError("it is not an ordinary file; reading weights needs to seek")
         self.path, self.size = path, status.st_size
         self.n_left = self.size
 
     def head(self, start: int, n_bytes: int) -> bytes:
-        """Up to n_bytes, which are few."""
+        """Read up to n_bytes that are not data of tensors; callers bound n_bytes."""
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(n_bytes)
 
     def data(self, start: int, n_bytes: int) -> Tensor:
-        """Bytes of a tensor: uint8 (n_bytes,). Raises ModelError before they are too many."""
+        """Read the bytes of a tensor, uint8 (n_bytes,). Raises ModelError above the limit."""
         self.n_left -= n_bytes
         if self.n_left < 0:
             raise ModelError(f"its tensors claim more than the {self.size} bytes that it has")
@@ -70,11 +70,11 @@ class _File:
 class _Region(NamedTuple):
     start: int
     n_bytes: int
-    crc: int = 0  # 0: without a checksum
+    crc: int = 0  # 0: no checksum
 
 
 class _Storage:
-    """Numbers in a row, which one tensor or several look at."""
+    """The flat data of one or several tensors, like torch's TypedStorage."""
 
     def __init__(self, file: _File, dtype: torch.dtype, n_items: int) -> None:
         self.file, self.dtype, self.n_items = file, dtype, n_items
@@ -82,7 +82,7 @@ class _Storage:
         self.region = _Region(0, 0)
 
     def place(self, region: _Region) -> None:
-        """Say where it lies. Raises ModelError where it does not fit there."""
+        """Set where it is stored. Raises ModelError if the region has another size."""
         if region.n_bytes != self.n_bytes:
             raise ModelError(
                 f"a tensor claims {self.n_bytes} bytes, and {region.n_bytes} are stored"
@@ -90,7 +90,7 @@ class _Storage:
         self.region = region
 
     def read(self, first: int, n_items: int) -> Tensor:
-        """Items from the first on: (n_items,)."""
+        """Read n_items numbers from index `first` on: (n_items,)."""
         size = self.dtype.itemsize
         data = self.file.data(self.region.start + first * size, n_items * size)
         checked = self.region.crc and n_items == self.n_items
@@ -110,18 +110,18 @@ class StoredTensor:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its numbers."""
+        """The type of its numbers."""
         return self.storage.dtype
 
     @property
     def span(self) -> int:
-        """Items of the storage from its first to its last."""
+        """How many items of the storage lie between its first and its last, inclusive."""
         if 0 in self.shape:
             return 0
         return 1 + sum((n - 1) * step for n, step in zip(self.shape, self.stride))
 
     def read(self) -> Tensor:
-        """Read it, contiguous, into memory of its own. Raises ModelError."""
+        """Read it as a contiguous tensor. Raises ModelError if it is damaged or too large."""
         if math.prod(self.shape) > self.storage.n_items:
             raise ModelError(f"a tensor shaped {quoted(self.shape)} is larger than what is stored")
         try:
@@ -132,7 +132,7 @@ class StoredTensor:
 
 
 def read_torch_file(path: Path) -> Any:
-    """What torch.save wrote: plain values and containers, with a StoredTensor for each tensor.
+    """Read what torch.save wrote: plain values and containers, with a StoredTensor for each tensor.
 
     Raises ModelError, without the path, for anything else.
     """
@@ -145,12 +145,15 @@ def read_torch_file(path: Path) -> Any:
         raise
     except OSError as error:
         raise ModelError(f"it cannot be read: {error.strerror}") from error
-    except Exception as error:  # a file that was made for it can bring about almost any
+    except Exception as error:  # a malicious file can cause almost any
         raise ModelError(NOT_A_TORCH_FILE) from error
 
 
 def read_tensors(content: Any) -> Any:
-    """The same content with its tensors read; those that were one tensor stay one."""
+    """Read all tensors in the content; a tensor that occurs twice is read once and shared.
+
+    Raises ModelError for a tensor that cannot be read, or nesting that is too deep.
+    """
     known: dict[object, Any] = {}
 
     def visit(value: Any) -> Any:
@@ -176,11 +179,11 @@ def read_tensors(content: Any) -> Any:
 
 
 class _Directory(io.BufferedReader):
-    """A file of which zipfile may not read a directory of any size."""
+    """A file from which zipfile cannot read a huge directory."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > MAX_DIRECTORY_BYTES:
-            raise ModelError(f"its zip directory has {size} bytes; torch's have some thousand")
+            raise ModelError(f"its zip directory has {size} bytes; torch writes a few thousand")
         return super().read(size)
 
 
@@ -193,7 +196,7 @@ def _read_zip(file: _File) -> Any:
         raise ModelError(BIG_ENDIAN)
     start, n_bytes, crc = _region(file, members[f"{root}/data.pkl"])
     if n_bytes > MAX_PICKLE_BYTES:
-        raise ModelError(f"its pickle has {n_bytes} bytes; {MAX_PICKLE_BYTES} are read")
+        raise ModelError(f"its pickle has {n_bytes} bytes; at most {MAX_PICKLE_BYTES} are allowed")
     pickled = file.head(start, n_bytes)
     if crc and zlib.crc32(pickled) != crc:
         raise ModelError("it is damaged: the checksum of its pickle is wrong")
@@ -222,7 +225,7 @@ def _root(names: list[str]) -> str:
 
 
 def _region(file: _File, member: zipfile.ZipInfo) -> _Region:
-    """Where a member of the archive lies. Raises ModelError unless it is stored as it is."""
+    """Where a member of the archive is stored. Raises ModelError if it is compressed or damaged."""
     if member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1:
         raise ModelError("its members are compressed or encrypted, which torch.save never does")
     head = file.head(member.header_offset, LOCAL_HEADER.size)
@@ -235,7 +238,7 @@ def _region(file: _File, member: zipfile.ZipInfo) -> _Region:
 
 
 def _read_legacy(file: _File) -> Any:
-    """A number, a version, facts about the machine, the content, keys; then the storages."""
+    """Read a magic number, version, machine facts, content and keys; then the storages."""
     pickles = io.BytesIO(file.head(0, MAX_PICKLE_BYTES))
     storages = _Storages(file)
     unpickler = storages.unpickler(pickles)
@@ -247,7 +250,7 @@ def _read_legacy(file: _File) -> Any:
     content, keys = unpickler.load(), unpickler.load()
     start = pickles.tell()
     if not all(isinstance(key, str) for key in keys) or set(keys) != storages.by_key.keys():
-        raise ModelError("it is damaged: what is stored is not what its tensors need")
+        raise ModelError("it is damaged: its tensors need other data than is stored")
     for key in keys:
         storage = storages.by_key[key]
         n_items = int.from_bytes(file.head(start, 8), "little")
@@ -260,7 +263,7 @@ def _read_legacy(file: _File) -> Any:
 
 
 class _Storages:
-    """The storages that a pickle names, and the functions with which it makes tensors of them."""
+    """The storages that a pickle names, and an unpickler that makes tensors of them."""
 
     def __init__(self, file: _File) -> None:
         self.file = file
@@ -276,25 +279,25 @@ class _Storages:
         return PlainUnpickler(pickled, functions, self._named)
 
     def _named(self, persistent_id: Any) -> _Storage:
-        """("storage", type, key, device, items), in the old format also a view of another one."""
+        """The storage of ("storage", type, key, device, items[, view, in the old format])."""
         kind, name, key, _, n_items, *view = persistent_id
         text = name.text if isinstance(name, Name) else ""
         dtype = DTYPES.get(text.removeprefix("torch.").removesuffix("Storage"))
         if kind != "storage" or dtype is None or not text.endswith("Storage") or any(view):
-            raise ModelError(f"it has a tensor of an unknown kind: {quoted(text)}")
+            raise ModelError(f"it has a tensor of an unknown type: {quoted(text)}")
         if not isinstance(key, str) or not _is_count(n_items):
-            raise ModelError("it has a tensor of no size")
+            raise ModelError("it has a tensor without a valid size")
         storage = self.by_key.setdefault(key, _Storage(self.file, dtype, n_items))
         if (storage.dtype, storage.n_items) != (dtype, n_items):
-            raise ModelError("it has two tensors of different kinds in one place")
+            raise ModelError("it has two tensors of different types in one place")
         return storage
 
 
 def _rebuilt(storage: Any, offset: Any, shape: Any, stride: Any, *_: object) -> StoredTensor:
-    """A tensor, if all of it lies within its storage."""
+    """A tensor within its storage. Raises ModelError if it reaches beyond it."""
     counts = (offset, *shape, *stride)
     if not isinstance(storage, _Storage) or not all(map(_is_count, counts)):
-        raise ModelError("it has a tensor that is not plain: numbers in rows")
+        raise ModelError("it has a tensor that is not a plain strided one")
     tensor = StoredTensor(storage, offset, tuple(shape), tuple(stride))
     if len(shape) != len(stride) or len(shape) > MAX_DIMENSIONS:
         raise ModelError(f"it has a tensor of {len(shape)} dimensions and {len(stride)} strides")

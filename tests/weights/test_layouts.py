@@ -472,7 +472,7 @@ def test_a_header_of_gigabytes_is_refused(small, tmp_path):
     [
         (b"", "cannot be read"),
         (b"{", "cannot be read"),
-        (b"[1]", "does not hold an object"),
+        (b"[1]", "does not hold a JSON object"),
         (b"\xff\xfe", "cannot be read"),
         (b'{"model_type": "encodec"}', "neither"),
         (b'{"format": "audiocodec", "n_codebooks": 1e9}', "n_codebooks"),

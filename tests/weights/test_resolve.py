@@ -258,7 +258,7 @@ def test_without_an_answer_the_cache_decides_soon(cache):
             found, unreachable, local = done.stdout.splitlines()
             assert found.startswith(f"Codec('{REPO}'")
             assert "it is not in the cache and the hub cannot be reached" in unreachable
-            assert "local_files_only=True keeps from asking the hub" in local
+            assert "local_files_only=True forbids to contact the hub" in local
 
 
 def test_the_hubs_logger_is_left_as_it_was():
