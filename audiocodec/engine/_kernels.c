@@ -1,14 +1,14 @@
-/* What a convolution needs beside products of matrices, each in one pass over memory, in float32.
+/* Snake and the transforms of Winograd convolutions, each in one pass over memory, in float32.
 
-   A module without functions for people: engine/kernels.py passes addresses of tensors it has checked.
-   Signals are rows of channels, one row a time step.
+   Only engine/kernels.py calls these functions: it passes addresses of tensors that it has checked.
+   Signals are rows of channels, one row for each time step.
 
    Snake is x + sin(alpha x)^2 / alpha. sin^2 has the period pi: z is brought to [-pi/2, pi/2] in three
    steps (Cody and Waite, 1980), where a polynomial of degree 9 gives the sine to a rounding error.
-   Beyond |z| of some 30000, float32 itself no longer tells where in a period z is.
+   Above |z| of about 30000, float32 is too coarse to locate z within a period.
 
-   Tiles are those of engine/transform.py, whose points are 0, +-a_1, ..., +-a_p and infinity: what the
-   two of a pair share is computed once. */
+   Tiles are those of engine/transform.py, whose points are 0, +-a_1, ..., +-a_p and infinity: the
+   terms that the two points of a pair share are computed once. */
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <stdint.h>
@@ -54,7 +54,7 @@ static void snake_row(const float *x, const float *alpha, const float *inverse, 
         out[c] = snaked(x[c], alpha[c], inverse[c]);
 }
 
-/* (2p + 2) rows of the signal -> as many rows of factors. w: 2 (p + 1) weights for the points 0 and
+/* (2p + 2) rows of the signal -> (2p + 2) rows of factors. w: 2 (p + 1) weights for the points 0 and
    infinity, then 2 p for each pair. */
 INLINE void factors(const int p, const float *w, const constants *x, const floats *v, Py_ssize_t n)
 {
@@ -156,8 +156,8 @@ static PyObject *snake(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* tiles_in(x, w, v, p, m, dilation, rows, channels, first, tiles, zeros, threads): the tiles from the
-   first on, of a signal of so many rows, beyond which there are zeros, to v (2p + 2, tiles, channels). */
+/* tiles_in(x, w, v, p, m, dilation, rows, channels, first, tiles, zeros, threads): the factors of
+   `tiles` tiles from `first` on, to v (2p + 2, tiles, channels). x has `rows` rows, followed by zeros. */
 static PyObject *tiles_in(PyObject *self, PyObject *args)
 {
     Py_ssize_t x, w, v, m, dilation, rows, channels, first, tiles, zeros, threads;
@@ -181,8 +181,8 @@ static PyObject *tiles_in(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* tiles_out(v, w, bias, alpha, inverse, y, p, m, dilation, channels, first, tiles, threads): back, with
-   the bias, and Snake unless alpha is 0. */
+/* tiles_out(v, w, bias, alpha, inverse, y, p, m, dilation, channels, first, tiles, threads): the rows
+   of those tiles from their products v, with the bias, and with Snake unless the address alpha is 0. */
 static PyObject *tiles_out(PyObject *self, PyObject *args)
 {
     Py_ssize_t v, w, bias, alpha, inverse, y, m, dilation, channels, first, tiles, threads;
@@ -207,7 +207,7 @@ static PyObject *tiles_out(PyObject *self, PyObject *args)
     Py_RETURN_NONE;
 }
 
-/* team(threads): OpenMP's pool of this thread grows to so many, which then wait for more to do. */
+/* team(threads): grows the OpenMP pool of this thread to so many threads, which then wait for work. */
 static PyObject *team(PyObject *self, PyObject *args)
 {
     Py_ssize_t threads;

@@ -24,9 +24,9 @@ aligned = st.sampled_from([model for (_, name), model in MODELS.items() if name 
 def test_windows_hold_every_step_once_and_what_is_around_it(size, context, n, most, sizes):
     """Whatever is pushed: the wanted parts make up the signal, the rest is its neighbourhood."""
     signal = torch.arange(1, n + 1)[None, None]
-    cutter = WindowSplitter(size, context, most)
-    found = [window for part in cut(signal, sizes) for window in cutter.push(part)]
-    found += cutter.end()
+    splitter = WindowSplitter(size, context, most)
+    found = [window for part in cut(signal, sizes) for window in splitter.push(part)]
+    found += splitter.end()
     position, width = 0, size + 2 * context
     for x, spans in found:
         assert len(x) <= most
