@@ -56,7 +56,7 @@ def fetch(hub_id: str, revision: str | None, options: HubOptions) -> Path:
         except Exception as error:  # any, since huggingface_hub's HTTP library varies
             raise ModelError(
                 f"{where}: cannot be downloaded: {type(error).__name__}: {one_line(error)}; check "
-                " the name and the revision, and for a private or gated repository run "
+                "the name and the revision, and for a private or gated repository run "
                 "`hf auth login`"
             ) from error
 
