@@ -4,16 +4,16 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from math import nan
-from multiprocessing import get_context
 from pathlib import Path
 
 from audiocodec.lab.evaluate.clips import Reference, read_clip
 from audiocodec.lab.evaluate.measuring import Candidate, system_of
 from audiocodec.lab.evaluate.report_data import Speed
 from audiocodec.lab.reporting.machine import peak_mib
+from audiocodec.threads import threads_for_each
+from audiocodec.workers import worker_pool
 
 REPEATS = 3  # the fastest counts, as it was disturbed least
 POLL_S = 0.001
@@ -21,7 +21,7 @@ POLL_S = 0.001
 
 def speed_of(candidate: Candidate, reference: Reference) -> Speed:
     """Encode and decode one clip three times, in a process that has done nothing else."""
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+    with worker_pool(1, threads_for_each(1)) as pool:
         return pool.submit(_timed, candidate, reference.path).result()
 
 

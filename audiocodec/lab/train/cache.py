@@ -13,8 +13,6 @@ import os
 import struct
 import tempfile
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from operator import itemgetter
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +27,7 @@ from audiocodec.files import make_folder, output_file
 from audiocodec.lab.train.parts import Mono, check_mix, energy_of, fitted, mixed, read_part
 from audiocodec.lab.train.sources import Skipped, TrainingRecording
 from audiocodec.recordings import Recording, open_recording
+from audiocodec.workers import each_done, worker_pool
 
 HEADER = struct.Struct("<8sdQ")  # magic, value of one quantization step, number of samples
 MAGIC = b"DACpcm1\0"
@@ -133,12 +132,9 @@ def _decoded_all(jobs: list[_Job], n_workers: int) -> Iterator[Skipped | None]:
     if not n_workers:
         yield from map(_decode, jobs)
         return
-    # spawn: forking a process that runs torch's threads may hang
-    with ProcessPoolExecutor(n_workers, get_context("spawn")) as pool:
-        try:
-            yield from pool.map(_decode, jobs, chunksize=8)
-        finally:
-            pool.shutdown(cancel_futures=True)  # on an interrupt, do not wait for the rest
+    with worker_pool(n_workers, 1) as pool:
+        for _, skipped in each_done(pool, _decode, jobs):
+            yield skipped
 
 
 def _decode(job: _Job) -> Skipped | None:
