@@ -12,6 +12,7 @@ BEGAN = time.monotonic()  # before importing torch, whose time counts
 
 import argparse  # noqa: E402
 import io  # noqa: E402
+import math  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
 import tarfile  # noqa: E402
@@ -36,13 +37,21 @@ def provide_wheels(pack: Path) -> None:
     sys.path.insert(0, str(site))
 
 
+def duration(text: str) -> float:
+    """A number of seconds: finite and more than 0."""
+    seconds = float(text)
+    if not 0 < seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds above 0")
+    return seconds
+
+
 def arguments() -> argparse.Namespace:
     """The parsed command line."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pack", type=Path, required=True, help="folder with piece_*.tar")
     parser.add_argument("--state", type=Path, required=True, help="folder to resume from")
     parser.add_argument("--out", type=Path, required=True, help="folder for log and parts")
-    parser.add_argument("--seconds", type=float, required=True, help="time limit of this call")
+    parser.add_argument("--seconds", type=duration, required=True, help="time limit of this call")
     parser.add_argument(
         "--of",
         type=float,
@@ -59,7 +68,9 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{family}-width", type=int, default=16, help=text)
     text = "share of the time after which discriminators join"
     parser.add_argument("--adversary-from", type=float, default=0.2, help=text)
-    parser.add_argument("--report-every", type=float, default=60.0, help="seconds between reports")
+    parser.add_argument(
+        "--report-every", type=duration, default=60.0, help="seconds between reports"
+    )
     parser.add_argument("--no-graph", action="store_true", help="do not use CUDA graphs")
     parser.add_argument("--seed", type=int, default=0, help="random seed")
     return parser.parse_args()
