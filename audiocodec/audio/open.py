@@ -9,6 +9,7 @@ from typing import BinaryIO, TypeAlias
 from numpy.typing import ArrayLike
 
 from audiocodec.audio.arrays import open_array
+from audiocodec.audio.flac import open_flac
 from audiocodec.audio.formats import has_ffmpeg
 from audiocodec.audio.mp3 import open_mp3
 from audiocodec.audio.ogg import open_ogg
@@ -23,7 +24,7 @@ Reader: TypeAlias = Callable[[BinaryIO, str], AudioSource]
 
 READABLE = "WAV, FLAC, Ogg Vorbis, Ogg Opus, MP3, AIFF, AU, CAF, W64, RF64"
 # in the order in which they are tried; FFmpeg comes last
-READERS: tuple[Reader, ...] = (open_ogg, open_mp3, open_sndfile)
+READERS: tuple[Reader, ...] = (open_flac, open_ogg, open_mp3, open_sndfile)
 BY_FFMPEG = "m4a, AAC, webm, mp4 and more"
 WITHOUT_FFMPEG = (
     f"for {BY_FFMPEG}: pip install 'audiocodec[av]', or pipe: "
