@@ -353,7 +353,8 @@ def _copied_to(target: BinaryIO) -> Iterator[BinaryIO]:
             file.seek(0)
             while piece := file.read(2**20):
                 write_whole(target, piece)
-            target.flush()
+            if hasattr(target, "flush"):  # write() is all that is asked of a file object
+                target.flush()
     except OSError as error:
         reason = error.strerror or error
         raise OutputError(f"{name_of(target)}: cannot be written: {reason}") from error

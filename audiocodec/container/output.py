@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from audiocodec.errors import ArgumentError
+from audiocodec.errors import ArgumentError, OutputError
 from audiocodec.files import name_of, output_file
 
 DAC = ".dac"
@@ -26,7 +26,11 @@ def dac_output(
     Raises ArgumentError for a suffix of another kind of file, OutputExists, OutputError.
     """
     if not isinstance(target, str | os.PathLike):
-        yield target
+        try:
+            yield target
+        except OSError as error:  # of the target: what reads a source raises a CodecError
+            reason = error.strerror or error
+            raise OutputError(f"{name_of(target)}: cannot be written: {reason}") from error
         return
     check_dac_name(target)
     with output_file(target, overwrite) as file:

@@ -351,6 +351,22 @@ def test_a_raw_file_that_takes_a_part_at_a_time_gets_all():
         write_audio(Trickle(0), noise(10_000, 1), RATE)
 
 
+def test_a_file_object_needs_only_write():
+    """flush() is called where there is one."""
+
+    class Sink:
+        taken = b""
+
+        def write(self, data):
+            self.taken += data
+            return len(data)
+
+    whole, sink = io.BytesIO(), Sink()
+    for target in (whole, sink):
+        write_audio(target, noise(1000), RATE)
+    assert sink.taken == whole.getvalue()
+
+
 FULL_DISK = """
     import resource, sys
     import numpy as np

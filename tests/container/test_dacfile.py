@@ -105,6 +105,20 @@ def test_file_objects_that_are_closed_or_the_wrong_way_round(tmp_path):
         EXAMPLE.save(target)
 
 
+@pytest.mark.parametrize("answer", [0, OSError(5, "Input/output error"), BrokenPipeError("gone")])
+def test_a_file_object_that_takes_nothing(answer):
+    """A full or broken target is one line, not a raw OSError."""
+
+    class Broken:
+        def write(self, data):
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+
+    with pytest.raises(OutputError, match=r"^<Broken>: cannot be written: (takes|Input|gone)"):
+        EXAMPLE.save(Broken())
+
+
 def test_paths_that_no_file_can_have():
     """A NUL in the name, either way."""
     with pytest.raises(ContainerError, match="cannot be read"):
