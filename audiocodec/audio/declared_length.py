@@ -1,4 +1,4 @@
-"""Compares the length that the header of a WAV, RF64 or AIFF file declares with the actual one.
+"""Compares the length that a WAV, RF64, AIFF or AVI file declares with the actual one.
 
 libsndfile reads a truncated file as a shorter one without an error. It does report a truncated
 FLAC.
@@ -37,6 +37,22 @@ def declared_share(file: BinaryIO) -> float:
     if n_actual <= 0 or n_declared >= MAX_BYTES or any(n_declared in one for one in PLACEHOLDERS):
         return 1.0
     return max(1.0, n_declared / n_actual)
+
+
+def missing_avi_bytes(file: BinaryIO) -> int:
+    """How much shorter an AVI file is than its RIFF chunks declare; 0 if they declare no size.
+
+    FFmpeg's own length of an AVI will not do: it shrinks with the file.
+    """
+    n_actual, position = file.seek(0, 2), 0
+    for _ in range(MAX_CHUNKS):  # one per GB
+        file.seek(position)
+        head = read_exactly(file, 8)
+        size = int.from_bytes(head[4:], "little")
+        if head[:4] != b"RIFF" or any(size in one for one in PLACEHOLDERS):
+            break
+        position += 8 + size
+    return max(0, position - n_actual)
 
 
 def with_size(file: BinaryIO) -> BinaryIO:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from audiocodec.audio.arrays import cut
 from audiocodec.audio.channels import SPEAKERS
+from audiocodec.audio.declared_length import missing_avi_bytes
 from audiocodec.audio.formats import has_ffmpeg
 from audiocodec.audio.joined import tell_cut
 from audiocodec.audio.ogg_pages import sound_streams
@@ -31,6 +32,7 @@ from audiocodec.audio.source import (
     known_tags,
 )
 from audiocodec.errors import AudioError
+from audiocodec.files import file_errors
 
 if TYPE_CHECKING:
     from av import AudioFrame
@@ -62,9 +64,13 @@ def open_pyav(file: BinaryIO, name: str, track: int | None = None) -> AudioSourc
         channels = first.layout.nb_channels if first else codec.channels
         found = {**opened.stream.metadata, **opened.container.metadata}
         speakers = _speakers(first)
-        is_ogg = opened.format == "ogg"
+        format = opened.format
     check_layout(name, rate, channels)
-    if is_ogg and not all(stream.is_ended for stream in sound_streams(file, name)):
+    with file_errors(name):
+        n_missing = missing_avi_bytes(file) if format == "avi" else 0
+    if n_missing:
+        tell_cut(f"{name}: is cut off: {n_missing} bytes are missing; what is there is used")
+    if format == "ogg" and not all(stream.is_ended for stream in sound_streams(file, name)):
         tell_cut(f"{name}: is cut off: the last page is not there; what is there is used")
     reader = _TrackReader(file, name, track, rate, channels)
     return AudioSource(name, rate, channels, None, _tags(found), reader, speakers=speakers)

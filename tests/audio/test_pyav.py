@@ -251,6 +251,23 @@ def test_a_flac_in_ogg_that_is_cut_between_two_pages_is_told(encoded):
     assert 0 < len(samples) < len(read(io.BytesIO(whole)))
 
 
+@pytest.mark.parametrize("codec", ["pcm_s16le", "mp3"])
+def test_a_cut_avi_is_told(encoded, codec):
+    """FFmpeg's length shrinks with the file; its RIFF chunk still has the whole one."""
+    whole = encoded(f"{codec}.avi", ["-c:a", codec], 44100).read_bytes()
+    n_left = len(whole) // 2
+    with pytest.warns(CutAudioWarning, match=f"is cut off: {len(whole) - n_left} bytes are miss"):
+        samples = read(io.BytesIO(whole[:n_left]))
+    assert 0.3 * N_SAMPLES < len(samples) < 0.7 * N_SAMPLES
+
+
+@pytest.mark.parametrize("size", [bytes(4), b"\xff\xff\xff\xff"])
+def test_an_avi_without_length_is_not_called_cut(encoded, size):
+    """As ffmpeg writes it to a pipe."""
+    whole = encoded(*next(one for one in FILES if one[0] == "a.avi")[:3]).read_bytes()
+    assert len(read(io.BytesIO(whole[:4] + size + whole[8:]))) == N_SAMPLES
+
+
 def test_an_mp4_without_its_end_says_so(encoded):
     """What tells where the sound is comes last, unless the file is made for streaming."""
     raw = encoded(*FILES[0][:3]).read_bytes()
