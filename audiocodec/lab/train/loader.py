@@ -1,7 +1,6 @@
 """Batches prepared ahead by worker processes, in the order of steps, starting at any step."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any
 
 import torch
@@ -80,12 +79,7 @@ class Loader:
     def __enter__(self) -> "Loader":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
