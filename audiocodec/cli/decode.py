@@ -2,6 +2,7 @@
 
 import os
 from functools import partial
+from shlex import join, quote
 from typing import TYPE_CHECKING, BinaryIO
 
 import argbind
@@ -104,7 +105,7 @@ def _check_input(name: str) -> None:
             return
     raise ArgumentError(
         f"{name}: is a sound file by its name, and decode reads .dac files; "
-        f"`audiocodec encode {name}` makes one"
+        f"`audiocodec encode {quote(name)}` makes one"
     )
 
 
@@ -112,7 +113,7 @@ def _check_output(source: str, name: str) -> None:
     if name.lower().endswith(".dac") and source != PIPE and os.path.exists(name):
         raise ArgumentError(
             f"{name}: is a .dac file by its name, and the output of decode is a sound file; to "
-            f"decode both, write `audiocodec decode {source} {name} --out FOLDER`"
+            f"decode both, write `audiocodec decode {join([source, name])} --out FOLDER`"
         )
     if name.lower().endswith(".dac"):
         raise ArgumentError(

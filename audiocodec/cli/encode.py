@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from shlex import join, quote
 
 import argbind
 
@@ -82,7 +83,8 @@ def encode(
 def _check_input(name: str) -> None:
     if name.lower().endswith(".dac"):
         raise ArgumentError(
-            f"{name}: is a .dac file by its name; `audiocodec decode {name}` turns it into sound"
+            f"{name}: is a .dac file by its name; "
+            f"`audiocodec decode {quote(name)}` turns it into sound"
         )
 
 
@@ -92,7 +94,7 @@ def _check_output(source: str, name: str) -> None:
     if looks_like_media(name) and source != PIPE and Path(name).exists():
         raise ArgumentError(
             f"{name}: is a sound file by its name, and the output of encode is a .dac file; to "
-            f"encode both, write `audiocodec encode {source} {name} --out FOLDER`"
+            f"encode both, write `audiocodec encode {join([source, name])} --out FOLDER`"
         )
     check_dac_name(name)
 

@@ -6,6 +6,7 @@ Operands that contradict each other are refused before anything is written.
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 
 from audiocodec.cli.batch import PIPE, FileTask, FoundIn, planned
 from audiocodec.container import is_other_name
@@ -70,7 +71,8 @@ class Direction:
 def _as_folder(out: str, command: str, words: list[str]) -> str:
     check_folder(out)
     if out == PIPE:
-        raise ArgumentError(f"--out - is not a folder; write `audiocodec {command} {words[0]} -`")
+        way = f"audiocodec {command} {quote(words[0])} -"
+        raise ArgumentError(f"--out - is not a folder; write `{way}`")
     return out if out.endswith("/") else f"{out}/"
 
 
