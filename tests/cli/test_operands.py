@@ -126,3 +126,11 @@ def test_python_refuses_such_names_too(recordings, small):
     small.decompress("x.dac", "new.wav", format="rf64")
     small.decompress("x.dac", "new", format="flac")
     small.compress("a.wav", "no suffix")
+
+
+def test_suggested_commands_can_be_pasted(recordings):
+    """Names with spaces are quoted in them."""
+    for name in ("one sound.wav", "other sound.wav"):
+        soundfile.write(name, np.zeros(100), 44100)
+    with pytest.raises(ArgumentError, match=r"encode 'one sound\.wav' 'other sound\.wav' --out"):
+        run(["encode", "one sound.wav", "other sound.wav"])
